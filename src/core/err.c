@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Errors as values. The texts are cut at a UTF-8 boundary, since they often quote what a client sent.
+ */
+#include "core/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "core/buf.h"
+#include "core/json.h"
+
+static const struct hs_status_info infos[HS_STATUS_COUNT] = {
+    [HS_OK] = {"OK", 200, "ok", ""},
+#define HS_STATUS(name, http, code, hint) [HS_E_##name] = {#name, http, code, hint},
+#include "core/status.def"
+#undef HS_STATUS
+};
+
+const struct hs_status_info *hs_status_info(hs_status status)
+{
+    HS_BUG_ON((unsigned)status >= HS_STATUS_COUNT);
+    return &infos[status];
+}
+
+void hs_err_clear(struct hs_err *err)
+{
+    err->status = HS_OK;
+    err->http = 0;
+    err->sqlstate[0] = '\0';
+    err->what[0] = '\0';
+    err->why[0] = '\0';
+    err->hint[0] = '\0';
+}
+
+_Static_assert(HS_ERR_WHAT == HS_ERR_WHY && HS_ERR_WHY == HS_ERR_HINT, "one size for print_cut");
+
+struct text {
+    char p[HS_ERR_WHAT];
+};
+
+/* By value: the arguments may be texts of the very error that is being filled. */
+static hs_printf_like(1, 0) struct text print_cut(const char *fmt, va_list args)
+{
+    struct text text;
+    int n = vsnprintf(text.p, sizeof(text.p), fmt, args);
+
+    if (n < 0)
+        text.p[0] = '\0';
+    else if ((size_t)n >= sizeof(text.p))
+        memcpy(text.p + hs_str_utf8_cut(hs_strn(text.p, sizeof(text.p) - 1), sizeof(text.p) - 4),
+               "...", 4);
+    return text;
+}
+
+hs_status hs_fail(struct hs_err *reterr, hs_status status, const char *fmt, ...)
+{
+    va_list args;
+    struct text text;
+
+    if (!reterr)
+        return status;
+    va_start(args, fmt);
+    text = print_cut(fmt, args);
+    va_end(args);
+    hs_err_clear(reterr);
+    reterr->status = status;
+    memcpy(reterr->what, text.p, sizeof(text.p));
+    return status;
+}
+
+void hs_err_why(struct hs_err *reterr, const char *fmt, ...)
+{
+    va_list args;
+    struct text text;
+
+    if (!reterr)
+        return;
+    va_start(args, fmt);
+    text = print_cut(fmt, args);
+    va_end(args);
+    memcpy(reterr->why, text.p, sizeof(text.p));
+}
+
+void hs_err_hint(struct hs_err *reterr, const char *fmt, ...)
+{
+    va_list args;
+    struct text text;
+
+    if (!reterr)
+        return;
+    va_start(args, fmt);
+    text = print_cut(fmt, args);
+    va_end(args);
+    memcpy(reterr->hint, text.p, sizeof(text.p));
+}
+
+hs_status hs_fail_memory(struct hs_err *reterr)
+{
+    return hs_fail(reterr, HS_E_MEMORY, "out of memory");
+}
+
+unsigned hs_err_http(const struct hs_err *err)
+{
+    return err->http ? err->http : infos[err->status].http;
+}
+
+const char *hs_err_code(const struct hs_err *err)
+{
+    return err->sqlstate[0] ? err->sqlstate : infos[err->status].code;
+}
+
+const char *hs_err_hint_text(const struct hs_err *err)
+{
+    return err->hint[0] ? err->hint : infos[err->status].hint;
+}
+
+static void add_member(struct hs_buf *out, const char *value)
+{
+    if (value[0])
+        hs_json_string(out, hs_str(value));
+    else
+        hs_buf_add_lit(out, "null");
+}
+
+void hs_err_to_json(const struct hs_err *err, struct hs_buf *out)
+{
+    hs_buf_add_lit(out, "{\"code\":");
+    hs_json_string(out, hs_str(hs_err_code(err)));
+    hs_buf_add_lit(out, ",\"message\":");
+    hs_json_string(out, hs_str(err->what));
+    hs_buf_add_lit(out, ",\"details\":");
+    add_member(out, err->why);
+    hs_buf_add_lit(out, ",\"hint\":");
+    add_member(out, hs_err_hint_text(err));
+    hs_buf_add_lit(out, "}");
+}

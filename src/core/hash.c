@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * XXH3 is the library's; here are only the key and the rule for several slices.
+ *
+ * The key is a whole XXH3 secret, stretched from the seed: with a mere 64-bit seed XXH3 would derive
+ * such a secret anew for every input longer than 240 bytes, and tokens are that long. It makes tables
+ * hard to flood, not impossible: XXH3 is no cryptographic hash, so tables that outsiders fill are
+ * bounded as well. Slices are folded by multiply and add, which keeps their order and their borders.
+ * Source: XXH3_64bits_withSecret in xxhash.h 0.8.
+ */
+#include "core/hash.h"
+
+#include <xxhash.h>
+
+#include "core/rng.h"
+
+enum { SECRET = 192 };
+
+static unsigned char secret[SECRET];
+static bool is_seeded;
+
+void hs_hash_seed(uint64_t key)
+{
+    struct hs_rng rng = {key};
+
+    for (size_t i = 0; i < SECRET; i += sizeof(uint64_t)) {
+        uint64_t v = hs_rng_next(&rng);
+
+        memcpy(secret + i, &v, sizeof(v));
+    }
+    is_seeded = true;
+}
+
+uint64_t hs_hash(struct hs_str s)
+{
+    return is_seeded ? XXH3_64bits_withSecret(s.p, s.n, secret, SECRET) : XXH3_64bits(s.p, s.n);
+}
+
+uint64_t hs_hash_more(uint64_t hash, struct hs_str s)
+{
+    uint64_t v = hash * 0x9e3779b97f4a7c15u + hs_hash(s);
+
+    v = (v ^ (v >> 32)) * 0xd6e8feb86659fd93u;
+    return v ^ (v >> 32);
+}

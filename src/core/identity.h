@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/identity.h - who asks: the database role and the claims that are set before each statement.
+ *
+ * Made by edge/auth from a verified token (or as the anonymous role), read by api and pg. Immutable.
+ * Counted, and counted without atomics: an identity belongs to the worker that made it.
+ */
+#ifndef CORE_IDENTITY_H
+#define CORE_IDENTITY_H
+
+#include "core/str.h"
+
+struct hs_identity {
+    uint32_t refs;        /* the owning worker's */
+    bool is_anonymous;    /* no token: 42501 becomes 401 */
+    uint64_t hash;        /* of role and claims */
+    uint64_t role_hash;   /* of role alone: statements are prepared per role */
+    struct hs_str role;   /* NUL-terminated */
+    struct hs_str claims; /* JSON object, NUL-terminated; "{}" when there are none */
+};
+
+/* role and claims are copied. NULL = no memory. The caller holds one reference. */
+struct hs_identity *hs_identity_new(struct hs_str role, struct hs_str claims, bool is_anonymous);
+struct hs_identity *hs_identity_ref(struct hs_identity *id);
+void hs_identity_unref(struct hs_identity *id);
+/* The same role and claims? Compares everything, not only the hash. */
+bool hs_identity_eq(const struct hs_identity *a, const struct hs_identity *b);
+
+#endif
