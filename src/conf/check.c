@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What one option cannot show by itself: pairs that must be in order, keys that must be long
+ * enough, texts that must have a form. Forms are checked here if a wrong one could only fail much
+ * later or not at all; whether a table, a role or a host exists is not known here and left to those
+ * who ask.
+ *
+ * conf_advise() speaks of what is allowed and yet hardly meant. Key lengths: RFC 7518, 3.2 (a key
+ * for HS256 has at least the 32 bytes of the hash).
+ */
+#include <stdio.h>
+
+#include "conf/conf_int.h"
+
+enum { KEY_MIN = 32, APPLICATION_NAME_MAX = 63 };
+
+#define CHECK(call)                 \
+    do {                            \
+        hs_status status_ = (call); \
+        if (status_)                \
+            return status_;         \
+    } while (0)
+
+static hs_status fail(struct conf_loader *l, enum conf_id id, const char *found,
+                      const char *expected)
+{
+    const struct conf_origin *o = &l->private->origin[id];
+    const struct conf_given g = {
+        .id = id, .is_file = o->is_file, .source = o->source, .line = o->line};
+
+    return conf_fail(l, &g, found, expected);
+}
+
+static hs_status fail_text(struct conf_loader *l, enum conf_id id, struct hs_str found,
+                           const char *expected)
+{
+    char quoted[CONF_QUOTE];
+
+    return fail(l, id, conf_quote(found, quoted), expected);
+}
+
+/* Was it given where a value must be, even an empty one? */
+static bool is_given(const struct conf_loader *l, enum conf_id id)
+{
+    return l->private->origin[id].source != CONF_FROM_DEFAULT;
+}
+
+/* The value of low must not exceed that of high. Blames whichever was given last. */
+static hs_status check_order(struct conf_loader *l, enum conf_id low, enum conf_id high)
+{
+    const struct conf_option *a = &conf_options[low];
+    const struct conf_option *b = &conf_options[high];
+    bool blame_high = l->private->origin[high].source > l->private->origin[low].source;
+    const struct conf_option *other = blame_high ? a : b;
+    enum conf_id blamed = blame_high ? high : low;
+    uint64_t v = *CONF_AT(l->conf, a, uint64_t);
+    uint64_t max = *CONF_AT(l->conf, b, uint64_t);
+    char found[CONF_QUOTE];
+    char expected[CONF_QUOTE + CONF_ENV_NAME];
+    struct hs_buf one, two;
+    hs_status status = HS_OK;
+
+    if (v <= max)
+        return HS_OK;
+    hs_buf_init(&one, CONF_QUOTE);
+    hs_buf_init(&two, CONF_QUOTE);
+    conf_add_value(&one, l->conf, blamed);
+    conf_add_value(&two, l->conf, blame_high ? low : high);
+    if (hs_buf_failed(&one) || hs_buf_failed(&two)) {
+        status = hs_fail_memory(l->reterr);
+    } else {
+        (void)snprintf(found, sizeof(found), "%.*s", HS_FMT(hs_buf_str(&one)));
+        (void)snprintf(expected, sizeof(expected), "at %s %s, which is %.*s",
+                       blame_high ? "least" : "most", other->name, HS_FMT(hs_buf_str(&two)));
+        status = fail(l, blamed, found, expected);
+    }
+    hs_buf_fini(&one);
+    hs_buf_fini(&two);
+    return status;
+}
+
+static hs_status check_key(struct conf_loader *l, enum conf_id id)
+{
+    struct hs_str key = *CONF_AT(l->conf, &conf_options[id], struct hs_str);
+    char found[CONF_QUOTE];
+
+    if (key.n == 0 || key.n >= KEY_MIN)
+        return HS_OK;
+    (void)snprintf(found, sizeof(found), "%zu bytes", key.n);
+    return fail(l, id, found, "at least 32 bytes");
+}
+
+static hs_status check_public_key(struct conf_loader *l)
+{
+    struct hs_str key = l->conf->auth_jwt_public_key;
+
+    if (key.n == 0 || hs_str_starts(key, HS_STR("-----BEGIN PUBLIC KEY-----")) ||
+        hs_str_starts(key, HS_STR("-----BEGIN RSA PUBLIC KEY-----")))
+        return HS_OK;
+    return fail(l, CONF_ID_auth_jwt_public_key, "something else",
+                "a PEM text that begins with -----BEGIN PUBLIC KEY-----");
+}
+
+static bool is_blank(struct hs_str s)
+{
+    return hs_str_trim(s).n == 0;
+}
+
+static hs_status check_roles(struct conf_loader *l)
+{
+    const struct conf *c = l->conf;
+
+    if (is_given(l, CONF_ID_auth_anonymous_role) && is_blank(c->auth_anonymous_role))
+        return fail_text(l, CONF_ID_auth_anonymous_role, c->auth_anonymous_role,
+                         "the name of a role (leave the option out for none)");
+    if (is_blank(c->auth_jwt_role_claim) || c->auth_jwt_role_claim.p[0] == '.' ||
+        c->auth_jwt_role_claim.p[c->auth_jwt_role_claim.n - 1] == '.' ||
+        strstr(c->auth_jwt_role_claim.p, ".."))
+        return fail_text(l, CONF_ID_auth_jwt_role_claim, c->auth_jwt_role_claim,
+                         "the name of a claim, such as \"role\" or \"app.role\"");
+    return HS_OK;
+}
+
+/* "host:port", "*:port" or "[v6]:port", port 0 (any free one) to 65535. */
+static bool is_address(struct hs_str s)
+{
+    size_t colon = s.n;
+    struct hs_str host;
+    uint64_t port;
+
+    while (colon && s.p[colon - 1] != ':')
+        colon--;
+    if (colon < 2 || !hs_str_to_u64(hs_str_sub(s, colon, s.n), &port) || port > 65535)
+        return false;
+    host = hs_str_sub(s, 0, colon - 1);
+    if (host.p[0] == '[')
+        return host.n > 2 && host.p[host.n - 1] == ']' && hs_str_find(host, ':') < host.n;
+    return hs_str_find(host, ':') == host.n && hs_str_find(host, ' ') == host.n;
+}
+
+static hs_status check_server(struct conf_loader *l)
+{
+    const struct conf *c = l->conf;
+    char expected[CONF_QUOTE + 32];
+    char found[CONF_QUOTE];
+
+    if (c->server_listen.n == 0)
+        return fail(l, CONF_ID_server_listen, "an empty list", "at least one address");
+    for (size_t i = 0; i < c->server_listen.n; i++) {
+        if (!is_address(c->server_listen.v[i]))
+            return fail_text(l, CONF_ID_server_listen, c->server_listen.v[i],
+                             "host:port or [v6]:port, port from 0 to 65535");
+    }
+    if (c->server_workers * 2 > c->database_pool_max) {
+        (void)snprintf(found, sizeof(found), "%u", (unsigned)c->server_workers);
+        (void)snprintf(expected, sizeof(expected),
+                       "at most half of database.pool.max, which is %u (a worker needs two)",
+                       (unsigned)c->database_pool_max);
+        return fail(l, CONF_ID_server_workers, found, expected);
+    }
+    return HS_OK;
+}
+
+static hs_status check_path(struct conf_loader *l)
+{
+    struct hs_str s = l->conf->api_path;
+    static const char also[] = "/-._~";
+    bool ok = s.n > 1 && s.p[0] == '/' && s.p[s.n - 1] != '/' && !strstr(s.p, "//") &&
+              !hs_str_is(s, "/health") && !hs_str_is(s, "/metrics") &&
+              !hs_str_starts(s, HS_STR("/health/"));
+
+    for (size_t i = 0; ok && i < s.n; i++) {
+        char c = s.p[i];
+
+        ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+             strchr(also, c);
+    }
+    if (ok)
+        return HS_OK;
+    return fail_text(l, CONF_ID_api_path, s,
+                     "a path such as /api/v1: no / at its end, not /health or /metrics");
+}
+
+/* "left: right" with both sides there. */
+static hs_status check_lines(struct conf_loader *l, enum conf_id id, const char *expected)
+{
+    const struct conf_list *list = CONF_AT(l->conf, &conf_options[id], struct conf_list);
+
+    for (size_t i = 0; i < list->n; i++) {
+        struct hs_str right = list->v[i];
+        struct hs_str left = hs_str_cut(&right, ':');
+
+        if (is_blank(left) || is_blank(right))
+            return fail_text(l, id, list->v[i], expected);
+    }
+    return HS_OK;
+}
+
+hs_status conf_check(struct conf_loader *l)
+{
+    const struct conf *c = l->conf;
+
+    CHECK(check_order(l, CONF_ID_database_pool_min, CONF_ID_database_pool_max));
+    CHECK(check_order(l, CONF_ID_database_pool_retry_min, CONF_ID_database_pool_retry_max));
+    CHECK(check_order(l, CONF_ID_api_limit_default, CONF_ID_api_limit_max));
+    CHECK(check_key(l, CONF_ID_auth_jwt_secret));
+    CHECK(check_key(l, CONF_ID_api_cursor_secret));
+    CHECK(check_public_key(l));
+    CHECK(check_roles(l));
+    CHECK(check_server(l));
+    CHECK(check_path(l));
+    if (c->database_schemas.n == 0)
+        return fail(l, CONF_ID_database_schemas, "an empty list", "at least one schema");
+    if (c->database_application_name.n > APPLICATION_NAME_MAX)
+        return fail_text(l, CONF_ID_database_application_name, c->database_application_name,
+                         "at most 63 bytes, as PostgreSQL keeps");
+    CHECK(check_lines(l, CONF_ID_api_search, "\"table: column, column\""));
+    return check_lines(l, CONF_ID_api_relations, "\"table.name: column -> table.column\"");
+}
+
+void conf_advise(const struct conf *c, struct hs_buf *out)
+{
+    bool has_key = c->auth_jwt_secret.n || c->auth_jwt_public_key.n;
+
+    if (c->database_url.n == 0)
+        hs_buf_add_lit(out,
+                       "database.url is unset: the PG* variables of the environment are used.\n");
+    if (!has_key && c->auth_roles.n)
+        hs_buf_add_lit(out, "auth.jwt.secret and auth.jwt.public_key are unset: no token can be "
+                            "verified, so auth.roles has no use.\n");
+    if (has_key && c->auth_roles.n == 0)
+        hs_buf_add_lit(out, "auth.roles is unset: no role of a token will be accepted.\n");
+    if (!has_key && c->auth_anonymous_role.n == 0)
+        hs_buf_add_lit(out,
+                       "auth.anonymous_role is unset and no token can be verified: every request "
+                       "will get 401.\n");
+    if (has_key && c->auth_jwt_audience.n == 0)
+        hs_buf_add_lit(
+            out, "auth.jwt.audience is unset: tokens made for other services are accepted.\n");
+    if (c->api_cursor_secret.n == 0)
+        hs_buf_add_lit(out,
+                       "api.cursor.secret is unset: cursors are good only as long as the key kept "
+                       "in the database, or this process.\n");
+    if (c->database_allow_login.n)
+        hs_buf_printf(out,
+                      "database.allow_login is \"%s\": row-level security may not hold for it.\n",
+                      c->database_allow_login.p);
+}
