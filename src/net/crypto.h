@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * net/crypto.h - the cryptography that hasten needs, over OpenSSL 3.
+ *
+ * Keys are prepared once and used by one thread at a time; using one allocates nothing of ours.
+ */
+#ifndef NET_CRYPTO_H
+#define NET_CRYPTO_H
+
+#include "core/buf.h"
+#include "core/err.h"
+
+enum { NET_SHA256 = 32, NET_RSA_BITS_MIN = 2048, NET_RSA_BITS_MAX = 16384 };
+
+struct net_hmac; /* a prepared HMAC-SHA-256 key */
+
+/* Any key, the empty one too: who may be trusted with how short a key is the caller's to say. */
+hs_status net_hmac_new(struct hs_str key, struct net_hmac **ret_hmac, struct hs_err *reterr)
+    hs_must_check;
+void net_hmac_free(struct net_hmac *hmac);
+/* false = the library failed (no memory); ret_mac is then undefined. */
+bool net_hmac_sha256(struct net_hmac *hmac, struct hs_str data,
+                     unsigned char ret_mac[static NET_SHA256]) hs_must_check;
+
+struct net_rsa; /* a prepared RSA public key */
+
+/*
+ * pem: "PUBLIC KEY" (SubjectPublicKeyInfo) or "RSA PUBLIC KEY" (PKCS #1).
+ *   errors  HS_E_CONFIG: not such a key, another algorithm, or not NET_RSA_BITS_MIN to _MAX bits
+ */
+hs_status net_rsa_new(struct hs_str pem, struct net_rsa **ret_rsa, struct hs_err *reterr)
+    hs_must_check;
+void net_rsa_free(struct net_rsa *rsa);
+/* RSASSA-PKCS1-v1_5 with SHA-256 (RS256). */
+bool net_rsa_verify_sha256(struct net_rsa *rsa, struct hs_str data, struct hs_str signature)
+    hs_must_check;
+
+/* Unpredictable bytes (getrandom). */
+void net_random(void *to, size_t n);
+
+/* base64url without padding (RFC 4648, section 5). Decoding refuses padding, foreign characters and
+ * non-zero trailing bits, so that bytes have one text only; `to` needs n * 3 / 4 bytes. */
+void net_base64url(struct hs_buf *out, struct hs_str bytes);
+bool net_base64url_decode(struct hs_str text, unsigned char *to, size_t *ret_n) hs_must_check;
+
+#endif
