@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Authorization header's way to an identity: schemes, the anonymous, the memory of tokens, set-ups. */
+#include "edge/auth.h"
+
+#include "edge/tokens.h"
+#include "fault.h"
+
+static struct hs_metrics *metrics;
+static struct hs_buf token;
+static struct hs_err err;
+static int64_t clock_us;
+static const struct hs_str roles[] = {{"member", 6}, {"viewer", 6}};
+
+static struct hs_wall test_wall(void)
+{
+    return (struct hs_wall){clock_us};
+}
+
+static struct edge_auth_setup plain(void)
+{
+    return (struct edge_auth_setup){
+        .roles = roles,
+        .n_roles = HS_LEN(roles),
+        .anonymous_role = HS_STR("viewer"),
+        .secret = HS_STR(TOKEN_SECRET),
+        .role_claim = HS_STR("role"),
+        .clock_skew = 10 * HS_SECOND,
+        .token_max = 8192,
+        .cache_max = 100,
+        .metrics = metrics,
+        .wall = test_wall,
+    };
+}
+
+static struct edge_auth *make(const struct edge_auth_setup *setup)
+{
+    struct edge_auth *auth = NULL;
+
+    if (edge_auth_new(setup, &auth, &err))
+        fail_msg("%s %s", err.what, err.why);
+    return auth;
+}
+
+static hs_status ask(struct edge_auth *auth, struct hs_str value, struct hs_identity **ret)
+{
+    *ret = NULL;
+    hs_err_clear(&err);
+    return edge_auth_identify(auth, value, ret, &err);
+}
+
+static struct hs_str bearer(const char *scheme, const char *payload)
+{
+    static char text[10000];
+    struct hs_str t = token_hs256(&token, payload);
+
+    (void)snprintf(text, sizeof(text), "%s%.*s", scheme, HS_FMT(t));
+    return hs_str(text);
+}
+
+static void test_anonymous(void **state)
+{
+    struct edge_auth_setup setup = plain();
+    struct edge_auth *auth = make(&setup);
+    struct hs_identity *a;
+    struct hs_identity *b;
+
+    (void)state;
+    assert_int_equal(ask(auth, HS_STR_NULL, &a), HS_OK);
+    assert_int_equal(ask(auth, HS_STR_NULL, &b), HS_OK);
+    assert_ptr_equal(a, b);
+    assert_true(a->is_anonymous);
+    assert_string_equal(a->role.p, "viewer");
+    assert_string_equal(a->claims.p, "{}");
+    hs_identity_unref(b);
+    edge_auth_free(auth);
+    assert_string_equal(a->role.p, "viewer"); /* a request may outlive the worker's auth */
+    hs_identity_unref(a);
+    setup.anonymous_role = HS_STR_NULL;
+    auth = make(&setup);
+    assert_int_equal(ask(auth, HS_STR_NULL, &a), HS_E_NO_TOKEN);
+    assert_int_equal(hs_err_http(&err), 401);
+    assert_null(a);
+    edge_auth_free(auth);
+}
+
+static void test_schemes(void **state)
+{
+    static const char *const good[] = {"Bearer ", "bearer ", "BEARER ", "Bearer    "};
+    static const char *const bad[] = {"",        " ",        "Basic ", "Bearer\t",
+                                      "Bearer:", "BearerX ", "Token ", "JWT "};
+    struct edge_auth_setup setup = plain();
+    struct edge_auth *auth = make(&setup);
+    struct hs_identity *id;
+
+    (void)state;
+    for (size_t i = 0; i < HS_LEN(good); i++) {
+        assert_int_equal(ask(auth, bearer(good[i], "{\"role\":\"member\"}"), &id), HS_OK);
+        assert_false(id->is_anonymous);
+        assert_string_equal(id->role.p, "member");
+        hs_identity_unref(id);
+    }
+    for (size_t i = 0; i < HS_LEN(bad); i++)
+        assert_int_equal(ask(auth, bearer(bad[i], "{\"role\":\"member\"}"), &id), HS_E_BAD_TOKEN);
+    /* A header without a good token never falls back to the anonymous. */
+    assert_int_equal(ask(auth, HS_STR(""), &id), HS_E_BAD_TOKEN);
+    assert_int_equal(ask(auth, HS_STR("Bearer"), &id), HS_E_BAD_TOKEN);
+    assert_int_equal(ask(auth, HS_STR("Bearer "), &id), HS_E_BAD_TOKEN);
+    assert_int_equal(ask(auth, HS_STR("Bearer a b"), &id), HS_E_BAD_TOKEN);
+    assert_int_equal(hs_err_http(&err), 401);
+    assert_int_equal(ask(auth, bearer("Bearer ", "{\"role\":\"postgres\"}"), &id), HS_E_BAD_ROLE);
+    assert_int_equal(hs_err_http(&err), 403);
+    edge_auth_free(auth);
+}
+
+static void test_memory_of_tokens(void **state)
+{
+    struct edge_auth_setup setup = plain();
+    struct edge_auth *auth = make(&setup);
+    uint64_t hits = hs_metric_sum(HS_M_AUTH_CACHE_HITS);
+    uint64_t misses = hs_metric_sum(HS_M_AUTH_CACHE_MISSES);
+    uint64_t failures = hs_metric_sum(HS_M_AUTH_FAILURES);
+    struct hs_str value = bearer("Bearer ", "{\"role\":\"member\",\"exp\":1000,\"nbf\":500}");
+    struct hs_identity *a;
+    struct hs_identity *b;
+
+    (void)state;
+    clock_us = INT64_C(900000000);
+    assert_int_equal(ask(auth, value, &a), HS_OK);
+    assert_int_equal(ask(auth, value, &b), HS_OK);
+    assert_ptr_equal(a, b);
+    hs_identity_unref(b);
+    assert_true(hs_metric_sum(HS_M_AUTH_CACHE_HITS) == hits + 1);
+    assert_true(hs_metric_sum(HS_M_AUTH_CACHE_MISSES) == misses + 1);
+    clock_us = INT64_C(1009999999); /* exp and the skew, to the microsecond */
+    assert_int_equal(ask(auth, value, &b), HS_OK);
+    hs_identity_unref(b);
+    clock_us++;
+    assert_int_equal(ask(auth, value, &b), HS_E_BAD_TOKEN);
+    assert_non_null(strstr(err.why, "expired"));
+    assert_true(hs_metric_sum(HS_M_AUTH_FAILURES) == failures + 1);
+    clock_us = INT64_C(489999999); /* the clock was set back before nbf */
+    assert_int_equal(ask(auth, value, &b), HS_E_BAD_TOKEN);
+    assert_string_equal(a->role.p, "member");
+    hs_identity_unref(a);
+    edge_auth_free(auth);
+}
+
+static void test_without_memory_of_tokens(void **state)
+{
+    struct edge_auth_setup setup = plain();
+    struct edge_auth *auth;
+    struct hs_identity *id;
+
+    (void)state;
+    setup.cache_max = 0;
+    auth = make(&setup);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(ask(auth, bearer("Bearer ", "{\"role\":\"member\"}"), &id), HS_OK);
+        assert_int_equal(id->refs, 1);
+        hs_identity_unref(id);
+    }
+    edge_auth_free(auth);
+}
+
+static void assert_config(struct edge_auth_setup setup, const char *text)
+{
+    struct edge_auth *auth = NULL;
+
+    hs_err_clear(&err);
+    assert_int_equal(edge_auth_new(&setup, &auth, &err), HS_E_CONFIG);
+    if (!strstr(err.what, text))
+        fail_msg("got \"%s\", expected \"%s\"", err.what, text);
+}
+
+static void test_set_ups_refused(void **state)
+{
+    static char longer[64];
+    struct hs_str long_role = hs_strn(longer, sizeof(longer));
+    struct edge_auth_setup setup = plain();
+
+    (void)state;
+    memset(longer, 'x', sizeof(longer));
+    setup.secret = HS_STR("short");
+    assert_config(setup, "too short");
+    setup.secret = HS_STR("-----BEGIN PUBLIC KEY-----\nAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    assert_config(setup, "PEM");
+    setup = plain();
+    setup.public_key = HS_STR("nonsense");
+    assert_config(setup, "cannot be read");
+    setup = plain();
+    setup.roles = &long_role;
+    setup.n_roles = 1;
+    assert_config(setup, "auth.roles");
+    setup = plain();
+    setup.anonymous_role = long_role;
+    assert_config(setup, "anonymous_role");
+    setup = plain();
+    setup.role_claim = HS_STR("");
+    assert_config(setup, "role_claim");
+    edge_auth_free(NULL);
+}
+
+static void test_set_up_is_copied(void **state)
+{
+    static char secret[] = TOKEN_SECRET;
+    static char role[] = "member";
+    static char claim[] = "role";
+    struct hs_str list[] = {{role, 6}};
+    struct edge_auth_setup setup = plain();
+    struct edge_auth *auth;
+    struct hs_identity *id;
+
+    (void)state;
+    setup.secret = hs_str(secret);
+    setup.role_claim = hs_str(claim);
+    setup.roles = list;
+    setup.n_roles = 1;
+    auth = make(&setup);
+    memset(secret, 0, sizeof(secret));
+    memset(role, 'x', 6);
+    memset(claim, 'x', 4);
+    list[0] = HS_STR_NULL;
+    assert_int_equal(ask(auth, bearer("Bearer ", "{\"role\":\"member\"}"), &id), HS_OK);
+    hs_identity_unref(id);
+    edge_auth_free(auth);
+}
+
+static bool scenario(void *arg)
+{
+    struct edge_auth_setup setup = plain();
+    struct edge_auth *auth = NULL;
+    struct hs_identity *id = NULL;
+    bool all = true;
+
+    (void)arg;
+    if (edge_auth_new(&setup, &auth, &err)) {
+        assert_int_equal(err.status, HS_E_MEMORY);
+        return false;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        hs_status status = edge_auth_identify(auth, hs_buf_str(&token), &id, &err);
+
+        assert_true(status == HS_OK || status == HS_E_MEMORY);
+        all = all && !status;
+        if (!status)
+            hs_identity_unref(id);
+    }
+    edge_auth_free(auth);
+    return all;
+}
+
+static void test_no_memory(void **state)
+{
+    struct hs_str value = bearer("Bearer ", "{\"role\":\"member\",\"a\":[1,2]}");
+
+    (void)state;
+    hs_buf_clear(&token);
+    hs_buf_add(&token, value);
+    fault_each(scenario, NULL);
+}
+
+static int setup_all(void **state)
+{
+    (void)state;
+    hs_buf_init(&token, 1 << 16);
+    metrics = hs_metrics_new();
+    return metrics ? 0 : 1;
+}
+
+static int teardown_all(void **state)
+{
+    (void)state;
+    hs_buf_fini(&token);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_anonymous),        cmocka_unit_test(test_schemes),
+        cmocka_unit_test(test_memory_of_tokens), cmocka_unit_test(test_without_memory_of_tokens),
+        cmocka_unit_test(test_set_ups_refused),  cmocka_unit_test(test_set_up_is_copied),
+        cmocka_unit_test(test_no_memory),
+    };
+
+    return cmocka_run_group_tests(tests, setup_all, teardown_all);
+}
