@@ -8,9 +8,12 @@
  * conf_advise() speaks of what is allowed and yet hardly meant. Key lengths: RFC 7518, 3.2 (a key
  * for HS256 has at least the 32 bytes of the hash).
  */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 
 #include "conf/conf_int.h"
+#include "core/identity.h"
 
 enum { KEY_MIN = 32, APPLICATION_NAME_MAX = 63 };
 
@@ -106,13 +109,31 @@ static bool is_blank(struct hs_str s)
     return hs_str_trim(s).n == 0;
 }
 
+/* auth.roles and the anonymous role, each once. */
+static size_t n_roles(const struct conf *c)
+{
+    size_t n = c->auth_roles.n + (c->auth_anonymous_role.n > 0);
+
+    for (size_t i = 0; i < c->auth_roles.n; i++)
+        n -= hs_str_eq(c->auth_roles.v[i], c->auth_anonymous_role);
+    return n;
+}
+
 static hs_status check_roles(struct conf_loader *l)
 {
     const struct conf *c = l->conf;
+    char expected[CONF_QUOTE];
+    char found[CONF_QUOTE];
 
     if (is_given(l, CONF_ID_auth_anonymous_role) && is_blank(c->auth_anonymous_role))
         return fail_text(l, CONF_ID_auth_anonymous_role, c->auth_anonymous_role,
                          "the name of a role (leave the option out for none)");
+    if (n_roles(c) > HS_ROLES_MAX) {
+        (void)snprintf(found, sizeof(found), "%zu roles", n_roles(c));
+        (void)snprintf(expected, sizeof(expected), "at most %d, with auth.anonymous_role",
+                       HS_ROLES_MAX);
+        return fail(l, CONF_ID_auth_roles, found, expected);
+    }
     if (is_blank(c->auth_jwt_role_claim) || c->auth_jwt_role_claim.p[0] == '.' ||
         c->auth_jwt_role_claim.p[c->auth_jwt_role_claim.n - 1] == '.' ||
         strstr(c->auth_jwt_role_claim.p, ".."))
@@ -121,21 +142,32 @@ static hs_status check_roles(struct conf_loader *l)
     return HS_OK;
 }
 
-/* "host:port", "*:port" or "[v6]:port", port 0 (any free one) to 65535. */
+/* As net/listen.h takes it: "v4:port", "[v6]:port" or "*:port", port 0 (any free one) to 65535. */
 static bool is_address(struct hs_str s)
 {
+    unsigned char bytes[sizeof(struct in6_addr)];
+    char host[INET6_ADDRSTRLEN];
     size_t colon = s.n;
-    struct hs_str host;
+    bool is_v6 = s.n && s.p[0] == '[';
+    struct hs_str h;
     uint64_t port;
 
     while (colon && s.p[colon - 1] != ':')
         colon--;
     if (colon < 2 || !hs_str_to_u64(hs_str_sub(s, colon, s.n), &port) || port > 65535)
         return false;
-    host = hs_str_sub(s, 0, colon - 1);
-    if (host.p[0] == '[')
-        return host.n > 2 && host.p[host.n - 1] == ']' && hs_str_find(host, ':') < host.n;
-    return hs_str_find(host, ':') == host.n && hs_str_find(host, ' ') == host.n;
+    h = hs_str_sub(s, 0, colon - 1);
+    if (hs_str_is(h, "*"))
+        return true;
+    if (is_v6 && h.p[h.n - 1] != ']')
+        return false;
+    if (is_v6)
+        h = hs_str_sub(h, 1, h.n - 1);
+    if (h.n >= sizeof(host))
+        return false;
+    memcpy(host, h.p, h.n);
+    host[h.n] = '\0';
+    return inet_pton(is_v6 ? AF_INET6 : AF_INET, host, bytes) == 1;
 }
 
 static hs_status check_server(struct conf_loader *l)
@@ -149,7 +181,8 @@ static hs_status check_server(struct conf_loader *l)
     for (size_t i = 0; i < c->server_listen.n; i++) {
         if (!is_address(c->server_listen.v[i]))
             return fail_text(l, CONF_ID_server_listen, c->server_listen.v[i],
-                             "host:port or [v6]:port, port from 0 to 65535");
+                             "a numeric address and a port from 0 to 65535: 127.0.0.1:8080, "
+                             "[::1]:8080 or *:8080");
     }
     if (c->server_workers * 2 > c->database_pool_max) {
         (void)snprintf(found, sizeof(found), "%u", (unsigned)c->server_workers);

@@ -95,11 +95,6 @@ void hs_err_hint(struct hs_err *reterr, const char *fmt, ...)
     memcpy(reterr->hint, text.p, sizeof(text.p));
 }
 
-hs_status hs_fail_memory(struct hs_err *reterr)
-{
-    return hs_fail(reterr, HS_E_MEMORY, "out of memory");
-}
-
 unsigned hs_err_http(const struct hs_err *err)
 {
     return err->http ? err->http : infos[err->status].http;
@@ -123,14 +118,14 @@ static void add_member(struct hs_buf *out, const char *value)
         hs_buf_add_lit(out, "null");
 }
 
-void hs_err_to_json(const struct hs_err *err, struct hs_buf *out)
+void hs_err_to_json(const struct hs_err *err, bool with_why, struct hs_buf *out)
 {
     hs_buf_add_lit(out, "{\"code\":");
     hs_json_string(out, hs_str(hs_err_code(err)));
     hs_buf_add_lit(out, ",\"message\":");
     hs_json_string(out, hs_str(err->what));
     hs_buf_add_lit(out, ",\"details\":");
-    add_member(out, err->why);
+    add_member(out, with_why ? err->why : "");
     hs_buf_add_lit(out, ",\"hint\":");
     add_member(out, hs_err_hint_text(err));
     hs_buf_add_lit(out, "}");

@@ -50,8 +50,12 @@ hs_status hs_fail(struct hs_err *reterr, hs_status status, const char *fmt, ...)
     hs_printf_like(3, 4);
 void hs_err_why(struct hs_err *reterr, const char *fmt, ...) hs_printf_like(2, 3);
 void hs_err_hint(struct hs_err *reterr, const char *fmt, ...) hs_printf_like(2, 3);
-/* HS_E_MEMORY with its one sentence. */
-hs_status hs_fail_memory(struct hs_err *reterr);
+/* HS_E_MEMORY with its one sentence. Inline, so that the compiler sees that it is never HS_OK. */
+static inline hs_status hs_fail_memory(struct hs_err *reterr)
+{
+    (void)hs_fail(reterr, HS_E_MEMORY, "out of memory");
+    return HS_E_MEMORY;
+}
 
 /* What a client sees: HTTP status and stable code (the SQLSTATE where PostgreSQL spoke). */
 unsigned hs_err_http(const struct hs_err *err);
@@ -59,7 +63,7 @@ const char *hs_err_code(const struct hs_err *err);
 const char *hs_err_hint_text(const struct hs_err *err);
 
 struct hs_buf;
-/* Appends {"code","message","details","hint"}; empty details and hint are null. */
-void hs_err_to_json(const struct hs_err *err, struct hs_buf *out);
+/* Appends {"code","message","details","hint"}; empty details and hint are null. with_why: details too. */
+void hs_err_to_json(const struct hs_err *err, bool with_why, struct hs_buf *out);
 
 #endif

@@ -10,6 +10,9 @@
 
 #include "core/str.h"
 
+/* Roles that a configuration may name: each has a bit of its own in the catalog's privileges. */
+enum { HS_ROLES_MAX = 64 };
+
 struct hs_identity {
     uint32_t refs;        /* the owning worker's */
     bool is_anonymous;    /* no token: 42501 becomes 401 */

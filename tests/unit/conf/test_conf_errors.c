@@ -22,6 +22,10 @@ struct row {
 #define SIZE_IS "a size with its unit (B, KiB, MiB, GiB)"
 #define VARIABLE_IS "${NAME}, ${NAME:-default}, or $$ for a dollar sign"
 
+#define AN_ADDRESS                                                                       \
+    "expected a numeric address and a port from 0 to 65535: 127.0.0.1:8080, [::1]:8080 " \
+    "or *:8080"
+
 static const struct row faults[] = {
     /* Names. */
     {"server:\n  workres: 3\n", "2: server.workres: found an unknown key, expected server.workers"},
@@ -163,6 +167,13 @@ static const struct row faults[] = {
     {"auth:\n  anonymous_role: \" \"\n",
      "2: auth.anonymous_role: found \" \", expected the name of a "
      "role (leave the option out for none)"},
+    {"auth:\n  anonymous_role: one_more\n  roles: "
+     "r00,r01,r02,r03,r04,r05,r06,r07,r08,r09,r10,r11,r12,r13,r14,r15,"
+     "r16,r17,r18,r19,r20,r21,r22,r23,r24,r25,r26,r27,r28,r29,r30,r31,"
+     "r32,r33,r34,r35,r36,r37,r38,r39,r40,r41,r42,r43,r44,r45,r46,r47,"
+     "r48,r49,r50,r51,r52,r53,r54,r55,r56,r57,r58,r59,r60,r61,r62,r63"
+     "\n",
+     "3: auth.roles: found 65 roles, expected at most 64, with auth.anonymous_role"},
     {"auth:\n  jwt:\n    role_claim: a..b\n",
      "3: auth.jwt.role_claim: found \"a..b\", expected the name "
      "of a claim, such as \"role\" or \"app.role\""},
@@ -171,14 +182,21 @@ static const struct row faults[] = {
      "a claim, such as \"role\" or \"app.role\""},
     {"server:\n  listen: []\n",
      "2: server.listen: found an empty list, expected at least one address"},
-    {"server:\n  listen: 8080\n",
-     "2: server.listen: found \"8080\", expected host:port or [v6]:port, "
-     "port from 0 to 65535"},
-    {"server:\n  listen: \"::1:80\"\n", "2: server.listen: found \"::1:80\", expected host:port or "
-                                        "[v6]:port, port from 0 to 65535"},
-    {"server:\n  listen: \"a:65536\"\n",
-     "2: server.listen: found \"a:65536\", expected host:port or "
-     "[v6]:port, port from 0 to 65535"},
+    {"server:\n  listen: 8080\n", "2: server.listen: found \"8080\", " AN_ADDRESS},
+    {"server:\n  listen: \"::1:80\"\n", "2: server.listen: found \"::1:80\", " AN_ADDRESS},
+    {"server:\n  listen: \"a:65536\"\n", "2: server.listen: found \"a:65536\", " AN_ADDRESS},
+    {"server:\n  listen: \"localhost:8080\"\n",
+     "2: server.listen: found \"localhost:8080\", " AN_ADDRESS},
+    {"server:\n  listen: \"0:8080\"\n", "2: server.listen: found \"0:8080\", " AN_ADDRESS},
+    {"server:\n  listen: \"127.1:8080\"\n", "2: server.listen: found \"127.1:8080\", " AN_ADDRESS},
+    {"server:\n  listen: \"[fe80::1%eth0]:80\"\n",
+     "2: server.listen: found \"[fe80::1%eth0]:80\", " AN_ADDRESS},
+    {"server:\n  listen: \"[::1:80\"\n", "2: server.listen: found \"[::1:80\", " AN_ADDRESS},
+    {"server:\n  listen: \"[127.0.0.1]:80\"\n",
+     "2: server.listen: found \"[127.0.0.1]:80\", " AN_ADDRESS},
+    {"server:\n  listen: \"*x:80\"\n", "2: server.listen: found \"*x:80\", " AN_ADDRESS},
+    {"server:\n  listen: \"127.0.0.1:+80\"\n",
+     "2: server.listen: found \"127.0.0.1:+80\", " AN_ADDRESS},
     {"database:\n  schemas: []\n",
      "2: database.schemas: found an empty list, expected at least one schema"},
     {"database:\n  application_name: aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg\n",

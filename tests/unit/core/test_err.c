@@ -102,7 +102,7 @@ static void test_json_shape(void **state)
     (void)state;
     hs_buf_init(&out, 1 << 16);
     (void)hs_fail(&err, HS_E_PG_ERROR, "quote \" and \xff and \n");
-    hs_err_to_json(&err, &out);
+    hs_err_to_json(&err, true, &out);
     json = json_loadb(out.p, out.n, JSON_REJECT_DUPLICATES, NULL);
     assert_int_equal(json_object_size(json), 4);
     assert_string_equal(json_string_value(json_object_get(json, "code")), "database_error");
