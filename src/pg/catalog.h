@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pg/catalog.h - what the database holds, as one immutable snapshot.
+ *
+ * Shape      tables, views, columns, types, keys, foreign keys, functions, policies and privileges of the
+ *            exposed schemas, read in a few queries in one REPEATABLE READ transaction.
+ * Lifetime   process: built whole in its own arena by the control thread, never changed after, counted
+ *            (atomically: it crosses threads). The publisher mails each worker its own reference.
+ * Source     PostgreSQL 15 manual, chapter 53 (system catalogs).
+ */
+#ifndef PG_CATALOG_H
+#define PG_CATALOG_H
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "core/identity.h"
+#include "core/time.h"
+
+/* How a value is written in JSON, and which literals a filter takes. */
+enum pg_kind {
+    PG_KIND_TEXT, /* anything whose output is a JSON string: text, uuid, oid, interval, ... */
+    PG_KIND_BOOL,
+    PG_KIND_INT, /* int2, int4 (oid is text, as in to_json) */
+    PG_KIND_INT8,
+    PG_KIND_FLOAT, /* float4, float8 */
+    PG_KIND_NUMERIC,
+    PG_KIND_JSON, /* json, jsonb: passed through */
+    PG_KIND_DATE,
+    PG_KIND_TIMESTAMP,
+    PG_KIND_TIMESTAMPTZ,
+    PG_KIND_TIME, /* time, timetz */
+    PG_KIND_BYTEA,
+    PG_KIND_ENUM,
+    PG_KIND_ARRAY,     /* elem is the element type */
+    PG_KIND_COMPOSITE, /* fields */
+    PG_KIND_RANGE      /* ranges and multiranges: a JSON string */
+};
+
+struct pg_field {
+    struct hs_str name;
+    const struct pg_type *type;
+};
+
+/* A type. A domain is resolved: kind, elem and fields are those of its base type. */
+struct pg_type {
+    uint32_t oid;
+    enum pg_kind kind;
+    struct hs_str name; /* format_type(): "character varying", "numeric", for messages and casts */
+    struct hs_str sql;  /* safely quoted, schema-qualified name for a cast: pg_catalog.int8 */
+    char delim;         /* of array elements, typdelim */
+    bool is_domain;
+    const struct pg_type *elem;    /* ARRAY */
+    const struct pg_field *fields; /* COMPOSITE, in order, dropped ones left out */
+    size_t n_fields;
+    const struct hs_str *labels; /* ENUM */
+    size_t n_labels;
+};
+
+struct pg_column {
+    struct hs_str name;
+    struct hs_str quoted; /* "name" as an SQL identifier, quoted always */
+    const struct pg_type *type;
+    int32_t typmod;
+    int16_t attnum;
+    bool not_null;
+    bool has_default;
+    bool is_generated; /* GENERATED ALWAYS AS (...) STORED */
+    bool is_identity;  /* GENERATED ... AS IDENTITY */
+    struct hs_str comment;
+    uint64_t readers; /* who may SELECT it: bit i is pg_catalog.roles[i] */
+    uint16_t index;   /* position in pg_relation.columns */
+};
+
+/* A unique or primary key (not partial, not deferrable, over plain columns). */
+struct pg_key {
+    const struct pg_column **columns;
+    size_t n_columns;
+    bool is_primary;
+};
+
+struct pg_relation;
+
+struct pg_foreign_key {
+    struct hs_str name;
+    const struct pg_relation *from;
+    const struct pg_relation *to;
+    const struct pg_column **from_columns;
+    const struct pg_column **to_columns;
+    size_t n_columns;
+    bool from_is_unique; /* from_columns hold a key: one-to-one */
+};
+
+struct pg_relation {
+    uint32_t oid;
+    struct hs_str schema;
+    struct hs_str name;
+    struct hs_str quoted; /* "schema"."name" */
+    char relkind;         /* r table, p partitioned, v view, m materialized, f foreign */
+    bool has_rls;
+    /*
+     * Reads of it may share a Sync with other callers' reads: everything that a SELECT from it runs
+     * (view bodies, policies, recursively) calls only functions known not to touch the session.
+     */
+    bool is_shareable;
+    const struct pg_column *columns; /* in attnum order */
+    size_t n_columns;
+    const struct pg_key *primary; /* NULL if none */
+    const struct pg_key *keys;
+    size_t n_keys;
+    const struct pg_foreign_key **fk_out; /* from this relation */
+    size_t n_fk_out;
+    const struct pg_foreign_key **fk_in; /* to this relation */
+    size_t n_fk_in;
+    const struct pg_column *fts_column; /* tsvector column with a GIN or GiST index, or NULL */
+    struct hs_str fts_config; /* configuration that its generation expression names, as one writes
+                                               a regconfig ("simple"); empty = none known */
+    double rows_estimate;     /* reltuples; < 0 = never analyzed */
+    struct hs_str comment;
+    uint64_t readers; /* who may SELECT at least one column of it, as in pg_column */
+};
+
+struct pg_function {
+    uint32_t oid;
+    struct hs_str schema;
+    struct hs_str name;
+    char volatility; /* i s v */
+    bool is_set_returning;
+    const struct pg_type *returns;
+};
+
+struct pg_policy {
+    const struct pg_relation *relation;
+    struct hs_str name;
+    char command; /* r a w d, or * */
+    bool is_permissive;
+    struct hs_str using_text; /* pg_get_expr, empty if none */
+    struct hs_str check_text;
+};
+
+struct pg_catalog {
+    uint64_t generation;          /* 1, 2, 3 ... in this process */
+    uint64_t fingerprint;         /* of all that the snapshot was made from */
+    struct hs_str server_version; /* "15.18 (Debian ...)" */
+    int server_version_num;
+    struct pg_relation *relations; /* sorted by (position of schema in database.schemas, name) */
+    size_t n_relations;
+    const struct pg_function *functions;
+    size_t n_functions;
+    const struct pg_policy *policies;
+    size_t n_policies;
+    /*
+     * The roles of the setup, in its order; `readers` above has a bit for each. What these bits say
+     * is for defaults and listings: whether a statement may run is PostgreSQL's to say, each time.
+     */
+    const struct hs_str *roles;
+    size_t n_roles; /* up to HS_ROLES_MAX */
+};
+
+/* First relation of that name in the order of the exposed schemas, or NULL. */
+const struct pg_relation *pg_catalog_relation(const struct pg_catalog *c, struct hs_str name);
+/* NULL if there is none. */
+const struct pg_column *pg_relation_column(const struct pg_relation *r, struct hs_str name);
+/* Position in c->roles; c->n_roles if it is none of them. Compares names: roles are a handful. */
+size_t pg_catalog_role(const struct pg_catalog *c, struct hs_str name);
+/* Its bit in `readers`; 0 if it is none of them. */
+uint64_t pg_catalog_reader_bit(const struct pg_catalog *c, struct hs_str name);
+
+struct pg_catalog *pg_catalog_ref(struct pg_catalog *c);
+void pg_catalog_unref(struct pg_catalog *c);
+
+/* ---- reading it: the control thread; these calls block, bounded by the timeouts ---- */
+
+struct pg_catalog_reader;
+
+struct pg_catalog_setup {
+    struct hs_str url; /* database.url, may be empty: PG* variables */
+    struct hs_str application_name;
+    const struct hs_str *schemas;
+    size_t n_schemas;
+    struct hs_str allow_login; /* database.allow_login */
+    const struct hs_str
+        *roles; /* auth.roles and the anonymous role: each must exist and be grantable */
+    size_t n_roles;
+    hs_us connect_timeout;
+    hs_us statement_timeout;
+    bool (*is_stopping)(
+        void); /* asked while a query waits: true ends it with HS_E_SHUTDOWN; may be NULL */
+};
+
+/*
+ * Allocates nothing but the reader; the texts of setup must outlive it.
+ *   errors  HS_E_CONFIG (more than HS_ROLES_MAX roles), HS_E_MEMORY
+ */
+hs_status pg_catalog_reader_new(const struct pg_catalog_setup *setup,
+                                struct pg_catalog_reader **ret_reader, struct hs_err *reterr)
+    hs_must_check;
+void pg_catalog_reader_free(struct pg_catalog_reader *reader);
+
+/*
+ * Connects if not connected (and LISTENs on channel hasten), checks the login, reads.
+ *   errors  HS_E_PG_DOWN (connection; try again), HS_E_PG_LOGIN (superuser, BYPASSRLS, owner of a served
+ *           relation, behind a transaction-mode pooler, a role that cannot be set), HS_E_PG_ERROR,
+ *           HS_E_CONFIG (the url cannot be read, a schema does not exist), HS_E_SHUTDOWN (is_stopping)
+ */
+hs_status pg_catalog_read(struct pg_catalog_reader *reader, struct pg_catalog **ret_catalog,
+                          struct hs_err *reterr) hs_must_check;
+
+/*
+ * Waits up to `wait` for a notification or until stop_fd becomes readable; then compares fingerprints.
+ * *ret_changed = read it again. Errors as above.
+ */
+hs_status pg_catalog_watch(struct pg_catalog_reader *reader, hs_us wait, int stop_fd,
+                           bool *ret_changed, struct hs_err *reterr) hs_must_check;
+
+/* The cursor key kept in the database (hasten.secret), 32 bytes; HS_E_NO_ROW where it is not installed. */
+hs_status pg_catalog_read_secret(struct pg_catalog_reader *reader, char ret_key[static 32],
+                                 struct hs_err *reterr) hs_must_check;
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pg/pool.h - runs statements on PostgreSQL for one worker.
+ *
+ * Shape      one pool per worker; its connections come out of one budget (struct pg_budget) that all
+ *            workers share: at least two each, idle slots are lent. Statements handed in during a turn
+ *            of the loop leave together before the loop waits: one connection is filled before the next
+ *            is opened, shared reads share one Sync.
+ * Promises   - each statement runs as the role and with the claims of its caller, set in the same implicit
+ *              transaction, after whatever stood before it in the batch;
+ *            - values travel only as parameters;
+ *            - done() is called exactly once, on the worker's thread, never from inside pg_pool_run();
+ *            - a read whose batch was aborted by a neighbour, or whose connection was lost before its
+ *              answer, is repeated (by itself); a write is never repeated here, unless it was never sent;
+ *            - a read that may share (PG_SHARED) is answered when its rows are there, anything else when
+ *              its Sync is: no answer of a write is given before its COMMIT; after it the session is
+ *              reset (RESET ALL, DISCARD TEMP, advisory locks), so nothing leaks to the next caller.
+ * Outage     An outage shorter than acquire_timeout is ridden out: statements wait, each at most
+ *            acquire_timeout. Once the database has been away for that long, new ones are refused at once
+ *            until a connection attempt succeeds; attempts go on with a jittered, doubling pause.
+ * Stuck      There is no cancel on a shared pipeline: statement_timeout ends a statement; a connection
+ *            that does not even report that within close_timeout more is given up.
+ * Limits     struct pg_pool_setup, from options database.*.
+ * Errors     HS_E_PG_ACQUIRE waited past acquire_timeout; HS_E_BUSY queue full; HS_E_PG_DOWN no
+ *            connection to be had; HS_E_SHUTDOWN; HS_E_TIMEOUT; HS_E_PG_ERROR and its SQLSTATE with the
+ *            HTTP status of sqlstate.def; HS_E_MEMORY.
+ * Source     PostgreSQL 15 manual, 34.5 (pipeline mode) and 55.2 (message flow).
+ */
+#ifndef PG_POOL_H
+#define PG_POOL_H
+
+#include <stdatomic.h>
+
+#include "core/identity.h"
+#include "core/list.h"
+#include "net/loop.h"
+
+struct pg_pool;
+struct pg_text;
+
+/*
+ * Connections over all workers; all zero but the first three to begin with. Two of them are each
+ * worker's own (max / workers where that is less); the rest goes to whoever asks first and comes back
+ * when it is idle, so that slots which one worker does not need are lent to another.
+ */
+struct pg_budget {
+    unsigned max;
+    unsigned min;
+    unsigned workers;
+    atomic_uint joined; /* pools made so far: shares min out, one by one */
+    atomic_uint open;   /* connections, those being opened included */
+    atomic_uint lent;   /* of them those beyond a worker's own */
+};
+
+struct pg_pool_setup {
+    struct net_loop *loop;
+    struct hs_metrics *metrics;
+    struct pg_budget *budget; /* shared, outlives the pool */
+    struct hs_str url;        /* database.url, may be empty: PG* variables */
+    struct hs_str application_name;
+    hs_us connect_timeout;
+    hs_us acquire_timeout;
+    hs_us idle_timeout;
+    hs_us lifetime;
+    hs_us close_timeout;
+    hs_us reap_interval;
+    hs_us health_interval;
+    hs_us retry_min;
+    hs_us retry_max;
+    hs_us statement_timeout;
+    hs_us slow_query;
+    hs_us keepalive;
+    size_t queue_max;
+    size_t batch_max;
+    size_t statements_max;
+    uint64_t seed; /* for jitter */
+};
+
+/* Texts of setup are copied. Connects as soon as the loop turns, if budget.min asks for it. */
+hs_status pg_pool_new(const struct pg_pool_setup *setup, struct pg_pool **ret_pool,
+                      struct hs_err *reterr) hs_must_check;
+/*
+ * Answers waiting statements with HS_E_SHUTDOWN, lets running ones finish within close_timeout, then
+ * calls done(arg), never from inside this call.
+ */
+void pg_pool_close(struct pg_pool *pool, void (*done)(void *arg), void *arg);
+/* After done(). */
+void pg_pool_free(struct pg_pool *pool);
+
+/* ---- results ---- */
+struct pg_rows; /* lives until done() returns */
+
+size_t pg_rows_count(const struct pg_rows *rows);
+size_t pg_rows_columns(const struct pg_rows *rows);
+/* Text format, NUL-terminated. p == NULL for SQL NULL. */
+struct hs_str pg_rows_value(const struct pg_rows *rows, size_t row, size_t column);
+/* Type oid of a column. */
+uint32_t pg_rows_type(const struct pg_rows *rows, size_t column);
+
+/* ---- statements ---- */
+enum {
+    /* A read that calls nothing that touches the session: may share a Sync (pg_relation.is_shareable). */
+    PG_SHARED = 1, /* implies PG_REPEATABLE */
+    /* May be repeated after a lost connection: has no effect. Reads. */
+    PG_REPEATABLE = 2
+};
+
+/*
+ * How reads of one row by an integer key may be answered together: the same columns for
+ * `key = ANY (ARRAY[$1, $2 ...])` with 2, 4, 8 ... 64 keys (fewer are filled up with the last one).
+ * Reads of one text and one identity that wait together are sent as one such statement, and each gets
+ * its row, or no row. A statement a size, not one with an array for a parameter: for that one
+ * PostgreSQL would guess ten keys, find its guess too dear for three, and plan anew each time.
+ * Must live as long as the query.
+ */
+enum { PG_GATHER_SIZES = 6, PG_GATHER_MAX = 1 << PG_GATHER_SIZES };
+
+struct pg_gather {
+    struct hs_str sql[PG_GATHER_SIZES]; /* of 2 << i keys; NUL-terminated */
+    uint64_t sql_hash[PG_GATHER_SIZES];
+    size_t key_column; /* the result column that holds the key */
+};
+
+enum { PG_QUERY_MAGIC = 0x50475159 };
+
+/* Embedded in the caller's struct; must stay put until done(). */
+struct pg_query {
+    uint32_t magic; /* PG_QUERY_MAGIC */
+    unsigned flags;
+    struct hs_str sql;         /* NUL-terminated; same text = same prepared statement */
+    uint64_t sql_hash;         /* hs_hash(sql) */
+    struct hs_identity *who;   /* the caller keeps its reference until done() */
+    const char *const *params; /* text format, NULL = SQL NULL */
+    size_t n_params;
+    const struct pg_gather
+        *gather; /* NULL = none; else params[0] is the key, and PG_SHARED is set */
+    /* rows is NULL iff err is not. */
+    void (*done)(struct pg_query *query, const struct pg_rows *rows, const struct hs_err *err);
+    void *arg;
+
+    /* private to the pool */
+    struct hs_list node;
+    hs_us submitted_at; /* handed in */
+    hs_us queued_at;    /* last queued: acquire_timeout counts from here */
+    unsigned state;
+    unsigned plan;
+    struct pg_text *text;
+};
+
+/* Hands a statement in. On error (HS_E_BUSY, HS_E_PG_DOWN, HS_E_SHUTDOWN, HS_E_LIMIT) done() is not called. */
+hs_status pg_pool_run(struct pg_pool *pool, struct pg_query *query, struct hs_err *reterr)
+    hs_must_check;
+
+/* A short state for /health: connections open, busy, waiting statements; last connection error. */
+struct pg_pool_state {
+    unsigned open;
+    unsigned busy;
+    size_t waiting;
+    bool is_up; /* a connection is open, or the last attempt did not fail */
+    const struct hs_err
+        *last_error; /* of the last failed attempt or lost connection; status 0 = none */
+};
+void pg_pool_state(const struct pg_pool *pool, struct pg_pool_state *ret_state);
+
+/* Fills err from a SQLSTATE: HTTP status by sqlstate.def; 42501 of the anonymous role becomes 401. */
+void pg_err_from_sqlstate(struct hs_err *err, const char *sqlstate, const char *message,
+                          const char *detail, const char *hint, bool is_anonymous);
+
+#endif
