@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api/api.h - tables as HTTP: the simple dialect's handler and the index page.
+ *
+ * A request becomes a query tree (checked against the model), the tree becomes one SQL statement, its
+ * rows become JSON. The model is what the catalog looks like from outside: names, relations, search.
+ *
+ * Threads    api_model is immutable and counted atomically (built by the control thread, mailed to each
+ *            worker); api_worker belongs to its worker.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "http/req.h"
+#include "pg/catalog.h"
+#include "pg/pool.h"
+
+struct api_model;
+struct api_worker;
+
+struct api_setup {
+    struct hs_str path; /* api.path */
+    uint64_t limit_default;
+    uint64_t limit_max;
+    uint64_t page_depth_max;
+    uint64_t filters_max;
+    uint64_t in_max;
+    uint64_t include_rows_max;
+    bool camel_names;
+    bool int8_as_string;
+    const struct hs_str *search; /* api.search rows */
+    size_t n_search;
+    const struct hs_str *relations; /* api.relations rows */
+    size_t n_relations;
+    char cursor_key[32];
+};
+
+/*
+ * Makes the model and registers its routes with the metrics. Takes its own reference to the catalog and
+ * copies what it needs of setup.
+ *   errors  HS_E_CONFIG: two columns with one camelCase name; a relation or search row that names
+ *           something that does not exist (the row is quoted)
+ */
+hs_status api_model_new(const struct api_setup *setup, struct pg_catalog *catalog,
+                        struct api_model **ret_model, struct hs_err *reterr) hs_must_check;
+struct api_model *api_model_ref(struct api_model *model);
+void api_model_unref(struct api_model *model);
+
+hs_status api_worker_new(struct pg_pool *pool, struct api_worker **ret_worker,
+                         struct hs_err *reterr) hs_must_check;
+/* Takes over the reference. Requests under way keep the model they began with. */
+void api_worker_set_model(struct api_worker *worker, struct api_model *model);
+void api_worker_free(struct api_worker *worker);
+
+/* ctx: struct api_worker. Before the first model: 503. */
+extern const struct http_handler api_table_handler; /* prefix route at api.path */
+extern const struct http_handler
+    api_index_handler; /* "/": what is served here, HTML or JSON by Accept */
+
+#endif

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * {api.path}, {api.path}/{table} and {api.path}/{table}/{id}: from request to statement to answer.
+ *
+ * The rule: every path through here answers the request exactly once, and the model that a request began
+ * with is held until then. One row by its key without parameters, the commonest request, takes the
+ * statement that the model holds ready: all it makes is one struct and its parameters.
+ *
+ * It refuses nothing by itself but unknown paths: the dialect checks what is asked, PostgreSQL whether
+ * the caller may.
+ */
+#include "api/handler_int.h"
+#include "api/url.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/nearest.h"
+
+enum { SQL_TEXT_MAX = 1 << 20, NEAREST_TABLES_MAX = 2000 };
+
+/* ---- the worker and its model ---- */
+
+static void hold_release(struct api_hold *hold)
+{
+    if (!hold || --hold->uses)
+        return;
+    net_hmac_free(hold->hmac);
+    api_model_unref(hold->model);
+    hs_free(hold);
+}
+
+hs_status api_worker_new(struct pg_pool *pool, struct api_worker **ret_worker,
+                         struct hs_err *reterr)
+{
+    struct api_worker *worker = hs_calloc(1, sizeof(*worker));
+
+    if (!worker)
+        return hs_fail_memory(reterr);
+    worker->magic = API_WORKER_MAGIC;
+    worker->pool = pool;
+    hs_buf_init(&worker->scratch, SQL_TEXT_MAX);
+    *ret_worker = worker;
+    return HS_OK;
+}
+
+void api_worker_set_model(struct api_worker *worker, struct api_model *model)
+{
+    struct hs_err err = {0};
+    struct api_hold *hold = hs_calloc(1, sizeof(*hold));
+    hs_status status = hold ? HS_OK : hs_fail_memory(&err);
+
+    if (!status)
+        status = net_hmac_new(hs_strn(model->cursor_key, sizeof(model->cursor_key)), &hold->hmac,
+                              &err);
+    if (status) {
+        /* A boundary: nobody above can do more than go on with the old model. */
+        hs_log_begin(HS_LOG_ERROR, "model_refused");
+        hs_log_err(&err);
+        hs_log_end();
+        hs_free(hold);
+        api_model_unref(model);
+        return;
+    }
+    hold->model = model;
+    hold->uses = 1;
+    hold_release(worker->hold);
+    worker->hold = hold;
+}
+
+void api_worker_free(struct api_worker *worker)
+{
+    if (!worker)
+        return;
+    hold_release(worker->hold);
+    hs_buf_fini(&worker->scratch);
+    worker->magic = 0;
+    hs_free(worker);
+}
+
+/* ---- the answer ---- */
+
+void api_reply_failed(struct http_req *req, const struct hs_buf *body)
+{
+    struct hs_err err = {0};
+
+    if (body->n >= body->max / 2) {
+        (void)hs_fail(&err, HS_E_BAD_PARAMETER,
+                      "the answer would be longer than server.answer.max");
+        hs_err_hint(&err, "Ask for fewer rows, fields or relations.");
+    } else {
+        (void)hs_fail_memory(&err);
+    }
+    http_reply_error(req, &err);
+}
+
+static void reply_json(struct http_req *req, const struct hs_buf *body)
+{
+    struct http_reply reply = {.status = 200, .content_type = HS_STR("application/json")};
+
+    if (hs_buf_failed(body)) {
+        api_reply_failed(req, body);
+        return;
+    }
+    reply.body = hs_buf_str(body);
+    http_reply(req, &reply);
+}
+
+/* The first field that is asked for and that the reader may not read; NULL if there is none. */
+static const struct pg_column *barred_field(const struct tree_select *tree, uint64_t reader)
+{
+    for (size_t i = 0; i < tree->n_fields; i++) {
+        if (!(tree->fields[i]->column->readers & reader))
+            return tree->fields[i]->column;
+    }
+    return NULL;
+}
+
+/* The same of the columns that rows are sorted by and of their key. */
+static const struct pg_column *barred_order(const struct api_request *r, uint64_t reader)
+{
+    for (size_t i = 0; i < r->ask.tree.n_order; i++) {
+        if (!(r->ask.tree.order[i].column->readers & reader))
+            return r->ask.tree.order[i].column;
+    }
+    for (size_t i = 0; i < r->table->n_key; i++) {
+        if (!(r->table->key[i]->readers & reader))
+            return r->table->key[i];
+    }
+    return NULL;
+}
+
+/* PostgreSQL names the table only. Of one that the role may read in part, we know which column it was. */
+static void explain_forbidden(const struct api_request *r, struct hs_err *err)
+{
+    uint64_t reader = pg_catalog_reader_bit(r->hold->model->catalog, r->req->identity->role);
+    const struct pg_column *field = barred_field(&r->ask.tree, reader);
+    const struct pg_column *order = barred_order(r, reader);
+
+    if (err->hint[0] || !(r->table->pg->readers & reader))
+        return;
+    if (field)
+        hs_err_hint(err, "The role may not read \"%.*s\"; without `fields` it gets what it may.",
+                    HS_FMT(api_table_field_of(r->table, field)->name));
+    else if (order)
+        hs_err_hint(err, "The role may not read \"%.*s\", by which rows are sorted and found.",
+                    HS_FMT(api_table_field_of(r->table, order)->name));
+}
+
+/* What PostgreSQL said, where the shape of the request explains it better. */
+static void reply_pg_error(struct api_request *r, const struct hs_err *cause)
+{
+    struct http_req *req = r->req;
+    struct hs_err err = *cause;
+
+    if (strcmp(err.sqlstate, "42883") == 0) {
+        err.http = 400;
+        hs_err_hint(&err, "The column's type cannot be compared or sorted in this way.");
+    }
+    if (strcmp(err.sqlstate, "42501") == 0)
+        explain_forbidden(r, &err);
+    hold_release(r->hold);
+    http_reply_error(req, &err);
+}
+
+static void on_done(struct pg_query *query, const struct pg_rows *rows, const struct hs_err *err)
+{
+    struct api_request *r = query->arg;
+    struct http_req *req = r->req;
+    struct hs_err failure = {0};
+    struct hs_buf *out;
+    hs_status status;
+
+    HS_OBJ(r, API_REQUEST_MAGIC);
+    req->pg_us += hs_now_us() - r->submitted_at;
+    if (err) {
+        reply_pg_error(r, err);
+        return;
+    }
+    out = http_req_scratch(req);
+    status = r->is_item ? api_answer_item(r, rows, out, &failure)
+                        : api_answer_list(r, rows, out, &failure);
+    hold_release(r->hold);
+    if (status)
+        http_reply_error(req, &failure);
+    else
+        reply_json(req, out);
+}
+
+/* ---- the statement ---- */
+
+static hs_status submit(struct api_worker *worker, struct api_request *r, const char *const *params,
+                        size_t n_params, struct hs_err *reterr)
+{
+    const struct sql_statement *statement = r->statement;
+
+    r->query.magic = PG_QUERY_MAGIC;
+    r->query.flags = PG_REPEATABLE | (statement->is_shareable ? PG_SHARED : 0U);
+    r->query.sql = statement->text;
+    r->query.sql_hash = statement->hash;
+    r->query.who = r->req->identity;
+    r->query.params = params;
+    r->query.n_params = n_params;
+    r->query.done = on_done;
+    r->query.arg = r;
+    r->submitted_at = hs_now_us();
+    return pg_pool_run(worker->pool, &r->query, reterr);
+}
+
+static hs_status make_columns(struct api_request *r, struct hs_err *reterr)
+{
+    const struct tree_select *tree = &r->ask.tree;
+    struct api_out_column *columns;
+    size_t n = 0;
+
+    r->n_columns = r->statement->n_fields + r->statement->n_embeds;
+    columns = HS_NEW_ARRAY(r->req->arena, r->n_columns + 1, struct api_out_column);
+    if (!columns)
+        return hs_fail_memory(reterr);
+    for (; n < tree->n_fields; n++) {
+        columns[n].key = tree->fields[n]->key;
+        columns[n].type = tree->fields[n]->column->type;
+    }
+    for (const struct tree_embed *e = tree->embeds; e; e = e->next, n++) {
+        columns[n].key = e->key;
+        columns[n].is_json_ready = true;
+    }
+    r->columns = columns;
+    return HS_OK;
+}
+
+static hs_status run_tree(struct api_worker *worker, struct api_request *r, bool with_order,
+                          struct hs_err *reterr)
+{
+    struct sql_statement *statement = HS_NEW(r->req->arena, struct sql_statement);
+    hs_status status;
+
+    if (!statement)
+        return hs_fail_memory(reterr);
+    r->statement = statement;
+    status = sql_write(&r->ask.tree, with_order, &worker->scratch, r->req->arena, statement,
+                       reterr);
+    if (!status)
+        status = make_columns(r, reterr);
+    if (!status)
+        status = submit(worker, r, statement->params, statement->n_params, reterr);
+    return status;
+}
+
+static hs_status start_list(struct api_worker *worker, struct api_request *r, struct hs_err *reterr)
+{
+    struct hs_arena *arena = r->req->arena;
+    bool has_cursors = r->table->n_key > 0;
+    hs_status status = simple_read_list(r->hold->model, r->table, r->req->identity->role,
+                                        r->req->query, arena, &r->ask, reterr);
+
+    if (status)
+        return status;
+    if (r->ask.cursor.p && !has_cursors)
+        return hs_fail(reterr, HS_E_BAD_CURSOR, "%.*s has no primary key and so no cursors",
+                       HS_FMT(r->table->name));
+    if (has_cursors)
+        status = cursor_binding(&r->ask.tree, arena, &r->binding, reterr);
+    if (!status && r->ask.cursor.p)
+        status = cursor_read(r->hold->hmac, r->binding, r->ask.cursor, r->ask.tree.n_order, arena,
+                             &r->ask.tree.position, reterr);
+    if (!status)
+        status = run_tree(worker, r, has_cursors, reterr);
+    return status;
+}
+
+static hs_status start_item(struct api_worker *worker, struct api_request *r, struct hs_str segment,
+                            struct hs_err *reterr)
+{
+    struct hs_str role = r->req->identity->role;
+    const struct api_shown *shown;
+    const char **key;
+    hs_status status;
+
+    r->is_item = true;
+    r->key = segment;
+    status = simple_read_key(r->table, segment, r->req->arena, &key, reterr);
+    if (status)
+        return status;
+    if (!r->req->query.n) {
+        shown = api_table_shown(r->hold->model, r->table, role);
+        r->statement = &shown->item;
+        r->columns = shown->item_columns;
+        r->n_columns = r->statement->n_fields;
+        r->query.gather = shown->can_gather ? &shown->gather : NULL;
+        return submit(worker, r, key, r->table->n_key, reterr);
+    }
+    status = simple_read_item(r->hold->model, r->table, role, key, r->req->query, r->req->arena,
+                              &r->ask, reterr);
+    if (!status)
+        status = run_tree(worker, r, /* with_order= */ false, reterr);
+    return status;
+}
+
+/* ---- the path ---- */
+
+static hs_status fail_table(const struct api_model *model, struct hs_str name,
+                            struct hs_err *reterr)
+{
+    struct hs_nearest near;
+    struct hs_str best;
+
+    hs_nearest_start(&near, name);
+    for (size_t i = 0; i < model->n_tables && i < NEAREST_TABLES_MAX; i++)
+        hs_nearest_offer(&near, model->tables[i].name);
+    best = hs_nearest_best(&near);
+    (void)hs_fail(reterr, HS_E_UNKNOWN_TABLE, "there is no table \"%.*s\"", HS_FMT(name));
+    if (best.n)
+        hs_err_hint(reterr, "Perhaps you meant \"%.*s\".", HS_FMT(best));
+    return HS_E_UNKNOWN_TABLE;
+}
+
+static hs_status find_table(struct api_request *r, struct hs_str segment, struct hs_err *reterr)
+{
+    const struct api_model *model = r->hold->model;
+    hs_status status = HS_OK;
+
+    if (hs_str_find(segment, '%') < segment.n)
+        status = url_decode(r->req->arena, URL_PATH, segment, &segment, reterr);
+    if (status)
+        return status;
+    r->table = api_model_table(model, segment);
+    return r->table ? HS_OK : fail_table(model, segment, reterr);
+}
+
+static hs_status start_request(struct api_worker *worker, struct http_req *req,
+                               struct hs_err *reterr)
+{
+    struct api_request *r = HS_NEW(req->arena, struct api_request);
+    struct hs_str rest = req->path_rest;
+    size_t slash = hs_str_find(rest, '/');
+    struct hs_str id = hs_str_sub(rest, slash + 1, rest.n);
+    hs_status status;
+
+    if (!r)
+        return hs_fail_memory(reterr);
+    r->magic = API_REQUEST_MAGIC;
+    r->req = req;
+    r->hold = worker->hold;
+    status = find_table(r, hs_str_sub(rest, 0, slash), reterr);
+    if (status)
+        return status;
+    req->route = slash < rest.n ? r->table->route_item : r->table->route_list;
+    if (slash < rest.n && (!id.n || hs_str_find(id, '/') < id.n))
+        return hs_fail(reterr, HS_E_NOT_FOUND, "there is nothing at %.*s", HS_FMT(req->path));
+    r->hold->uses++;
+    status = slash < rest.n ? start_item(worker, r, id, reterr) : start_list(worker, r, reterr);
+    if (status)
+        hold_release(r->hold);
+    return status;
+}
+
+hs_status api_check_ready(const struct api_worker *worker, const struct http_req *req,
+                          struct hs_err *reterr)
+{
+    if (!worker->hold)
+        return hs_fail(reterr, HS_E_PG_DOWN, "the database's catalog has not been read yet");
+    if (!req->identity)
+        return hs_fail(reterr, HS_E_NO_TOKEN, "the request names no caller");
+    return HS_OK;
+}
+
+static void reply_tables(const struct api_model *model, struct http_req *req)
+{
+    struct hs_buf *out = http_req_scratch(req);
+
+    req->route = model->route_tables;
+    api_tables_write(model, req->identity->role, out);
+    reply_json(req, out);
+}
+
+static void handle_table(void *ctx, struct http_req *req)
+{
+    struct api_worker *worker = ctx;
+    struct hs_err err = {0};
+    hs_status status;
+
+    HS_OBJ(worker, API_WORKER_MAGIC);
+    status = api_check_ready(worker, req, &err);
+    if (!status && !req->path_rest.n) {
+        reply_tables(worker->hold->model, req);
+        return;
+    }
+    if (!status)
+        status = start_request(worker, req, &err);
+    if (status)
+        http_reply_error(req, &err);
+}
+
+const struct http_handler api_table_handler = {.name = "api", .handle = handle_table};

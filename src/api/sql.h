@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api/sql.h - a query tree as one SQL statement.
+ *
+ * Promises   - values stand in params only; identifiers are the catalog's quoted names;
+ *            - trees of one shape give the same text, so it is prepared once;
+ *            - column lists are explicit;
+ *            - a position becomes an index condition, never an OFFSET.
+ */
+#ifndef API_SQL_H
+#define API_SQL_H
+
+#include "api/tree.h"
+
+enum sql_count_kind {
+    SQL_COUNT_EXACT,
+    SQL_COUNT_BOUNDED, /* exact up to SQL_COUNT_MAX, then "at least" */
+    SQL_COUNT_ESTIMATE /* the planner's statistics of the whole table; negative = none */
+};
+
+enum { SQL_COUNT_MAX = 10000 };
+
+struct sql_statement {
+    struct hs_str text; /* NUL-terminated, in the arena */
+    uint64_t hash;      /* hs_hash(text) */
+    const char **params;
+    size_t n_params;
+    bool is_shareable; /* every relation touched is */
+    size_t n_fields;   /* result columns 0..n_fields-1 are the fields, then the embeds */
+    size_t n_embeds;
+    size_t *order_columns; /* result column of each order column; NULL if not asked for */
+    bool has_count;
+    enum sql_count_kind count_kind;
+    size_t count_column; /* has_count: the number */
+    size_t row_column;   /* has_count: NULL where there is no row, only the number */
+};
+
+/*
+ * Writes `tree` (its `param` numbers are set) into arena memory, by way of the scratch buffer.
+ *   with_order  also select the order's columns, for cursors
+ *   errors      HS_E_MEMORY, HS_E_LIMIT
+ */
+hs_status sql_write(struct tree_select *tree, bool with_order, struct hs_buf *scratch,
+                    struct hs_arena *arena, struct sql_statement *ret_statement,
+                    struct hs_err *reterr) hs_must_check;
+
+#endif
