@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `hasten config check|show|reference`, and the loading of the configuration that commands share.
+ *
+ * The rule: what check accepts, serve accepts. Both come here, with the same file, environment and
+ * command line, and nothing else is looked at: neither the network nor the database. A fault of the
+ * configuration is exit code 2, as a fault of the arguments is: the one who called has to correct
+ * it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmd/cmd.h"
+#include "cmd/reference.h"
+
+enum { OUTPUT_MAX = 16 << 20 };
+
+/* Cuts "name=value" in place, in argv, so that both are texts. */
+static bool to_override(char *word, struct conf_override *ret)
+{
+    char *equals = strchr(word, '=');
+
+    if (!equals || equals == word)
+        return false;
+    *equals = '\0';
+    *ret = (struct conf_override){.name = word, .value = equals + 1};
+    return true;
+}
+
+int cmd_conf_load(const char *file, struct args_list *sets, struct conf **ret_conf)
+{
+    struct conf_override overrides[ARGS_LIST_MAX];
+    struct hs_err err;
+
+    hs_err_clear(&err);
+    for (size_t i = 0; i < sets->n; i++) {
+        if (!to_override(sets->v[i], &overrides[i]))
+            return cmd_misused("Write --set NAME=VALUE, as in --set log.level=debug.",
+                               "--set cannot be \"%.100s\"", sets->v[i]);
+    }
+    if (!file)
+        file = secure_getenv("HASTEN_CONFIG");
+    if (file && !file[0])
+        file = NULL;
+    if (conf_load(file, overrides, sets->n, ret_conf, &err)) {
+        cmd_complain(&err);
+        return err.status == HS_E_CONFIG ? CMD_USAGE : CMD_FAILED;
+    }
+    return CMD_OK;
+}
+
+static int print(struct hs_buf *out)
+{
+    int code = CMD_OK;
+
+    if (hs_buf_failed(out)) {
+        (void)fprintf(stderr, "hasten: out of memory\n");
+        code = CMD_FAILED;
+    } else if (out->n && fwrite(out->p, 1, out->n, stdout) != out->n) {
+        code = CMD_FAILED;
+    }
+    hs_buf_fini(out);
+    return code;
+}
+
+static int check(const struct conf *conf)
+{
+    struct hs_buf out;
+
+    hs_buf_init(&out, OUTPUT_MAX);
+    hs_buf_add_lit(&out, "ok\n");
+    conf_advise(conf, &out);
+    return print(&out);
+}
+
+static int show(const struct conf *conf)
+{
+    struct hs_buf out;
+
+    hs_buf_init(&out, OUTPUT_MAX);
+    conf_show(conf, &out);
+    return print(&out);
+}
+
+static int reference(const char *which)
+{
+    struct hs_buf out;
+
+    hs_buf_init(&out, OUTPUT_MAX);
+    if (strcmp(which, "options") == 0)
+        conf_reference(&out);
+    else if (strcmp(which, "errors") == 0)
+        cmd_reference_errors(&out);
+    else if (strcmp(which, "metrics") == 0)
+        cmd_reference_metrics(&out);
+    else
+        return cmd_misused("There are options, errors and metrics.",
+                           "there is no reference of \"%.100s\"", which);
+    return print(&out);
+}
+
+int cmd_config(int argc, char **argv)
+{
+    const char *file = NULL;
+    struct args_list sets = {.n = 0};
+    const struct args_opt opts[] = {CMD_CONF_OPTS(&file, &sets)};
+    struct args args = {.command = "config", .opts = opts, .n_opts = HS_LEN(opts), .rest_max = 2};
+    int code = args_parse(&args, argc, argv);
+    struct conf *conf = NULL;
+    const char *what;
+    bool is_check;
+
+    if (code >= 0)
+        return code;
+    what = args.n_rest ? args.rest[0] : "";
+    is_check = strcmp(what, "check") == 0;
+    if (strcmp(what, "reference") == 0)
+        return reference(args.n_rest > 1 ? args.rest[1] : "options");
+    if (!is_check && strcmp(what, "show") != 0)
+        return cmd_misused("Write `hasten config check`, `show` or `reference`.",
+                           "config cannot do \"%.100s\"", what);
+    if (args.n_rest > 1)
+        return cmd_misused("A file is named with --config.", "config %s takes no word \"%.100s\"",
+                           what, args.rest[1]);
+    code = cmd_conf_load(file, &sets, &conf);
+    if (code)
+        return code;
+    code = is_check ? check(conf) : show(conf);
+    conf_free(conf);
+    return code;
+}

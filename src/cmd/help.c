@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of subcommands, and what can be said from it: the help, the version, the way to a
+ * command. The rule: whatever the program can do is a row here, so that `hasten help` cannot forget
+ * it. Options are explained by the commands themselves (cmd/args.h): `hasten help X` asks X for
+ * --help.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "cmd/cmd.h"
+#include "core/nearest.h"
+
+#ifndef HS_VERSION
+#error "HS_VERSION comes from the build"
+#endif
+
+const struct cmd cmd_table[] = {
+    {"serve", "[--config FILE] [--set NAME=VALUE]...", "serve the API over a PostgreSQL database",
+     "Connects to the database of the configuration (database.url, or the PG* variables) and serves its\n"
+     "tables over HTTP until SIGTERM or SIGINT, which lets requests under way finish. SIGHUP reads the\n"
+     "database's catalog again.",
+     cmd_serve},
+    {"config", "check | show | reference [options|errors|metrics]",
+     "check, show or explain the options",
+     "check      says whether the configuration is right, and what is unset but advisable\n"
+     "show       prints every option with its value and origin; secrets are masked\n"
+     "reference  prints the reference of all options, of all errors, or of all metrics, as Markdown",
+     cmd_config},
+    {"demo", "[--app DIR] [--data DIR] [--port N] [--fresh] [--seed-scale X]",
+     "a private PostgreSQL, an example application, and the API over it",
+     "Makes a PostgreSQL cluster of its own, loads the example application, serves it on the loopback\n"
+     "address and prints what to try. Ctrl-C stops all of it. A second run finds everything in place.",
+     cmd_demo},
+    {"psql", "[--data DIR] [-- PSQL-ARGUMENTS]", "psql in the demo's database, as its owner",
+     "Opens psql in the database of the demo, also while the demo runs. What follows -- goes to psql.",
+     cmd_psql},
+    {"token", "[--data DIR] --role ROLE [--claim NAME=VALUE]...", "sign a token for the demo",
+     "Prints a token that the demo accepts: for `Authorization: Bearer TOKEN`.", cmd_token},
+    {"help", "[COMMAND]", "explain a command", "Explains a command, or lists all of them.",
+     cmd_help},
+    {"version", "", "print the version", "Prints the version.", cmd_version},
+};
+
+const size_t cmd_table_len = HS_LEN(cmd_table);
+
+const struct cmd *cmd_find(const char *name)
+{
+    for (size_t i = 0; i < cmd_table_len; i++) {
+        if (strcmp(cmd_table[i].name, name) == 0)
+            return &cmd_table[i];
+    }
+    return NULL;
+}
+
+void cmd_complain(const struct hs_err *err)
+{
+    (void)fprintf(stderr, "hasten: %s\n", err->what);
+    if (err->why[0])
+        (void)fprintf(stderr, "  why: %s\n", err->why);
+    if (err->hint[0])
+        (void)fprintf(stderr, "  hint: %s\n", err->hint);
+}
+
+int cmd_misused(const char *hint, const char *fmt, ...)
+{
+    struct hs_err err;
+    va_list args;
+
+    hs_err_clear(&err);
+    va_start(args, fmt);
+    (void)vsnprintf(err.what, sizeof(err.what), fmt, args);
+    va_end(args);
+    hs_err_hint(&err, "%s", hint ? hint : "");
+    cmd_complain(&err);
+    return CMD_USAGE;
+}
+
+static int unknown_command(const char *name)
+{
+    struct hs_nearest near;
+    struct hs_str best;
+    char hint[96] = "See `hasten help`.";
+
+    hs_nearest_start(&near, hs_str(name));
+    for (size_t i = 0; i < cmd_table_len; i++)
+        hs_nearest_offer(&near, hs_str(cmd_table[i].name));
+    best = hs_nearest_best(&near);
+    if (best.p)
+        (void)snprintf(hint, sizeof(hint), "Did you mean `hasten %.*s`?", HS_FMT(best));
+    return cmd_misused(hint, "there is no command \"%.100s\"", name);
+}
+
+static void print_overview(FILE *to)
+{
+    (void)fprintf(to,
+                  "hasten: a fast HTTP API over PostgreSQL\n\nusage: hasten COMMAND [OPTIONS]\n\n");
+    for (size_t i = 0; i < cmd_table_len; i++)
+        (void)fprintf(to, "  %-9s %s\n", cmd_table[i].name, cmd_table[i].brief);
+    (void)fprintf(to, "\n`hasten help COMMAND` says more. To begin: `hasten demo`.\n");
+}
+
+int cmd_help(int argc, char **argv)
+{
+    struct args args = {.command = "help", .rest_max = 1};
+    int code = args_parse(&args, argc, argv);
+    char flag[] = "--help";
+    const struct cmd *cmd;
+
+    if (code >= 0)
+        return code;
+    if (args.n_rest == 0) {
+        print_overview(stdout);
+        return CMD_OK;
+    }
+    cmd = cmd_find(args.rest[0]);
+    if (!cmd)
+        return unknown_command(args.rest[0]);
+    return cmd->run(2, (char *[]){args.rest[0], flag, NULL});
+}
+
+int cmd_version(int argc, char **argv)
+{
+    struct args args = {.command = "version"};
+    int code = args_parse(&args, argc, argv);
+
+    if (code >= 0)
+        return code;
+    (void)printf("hasten %s\n", HS_VERSION);
+    return CMD_OK;
+}
+
+int cmd_main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    const struct cmd *cmd;
+    int code;
+
+    if (argc < 2) {
+        print_overview(stderr);
+        return CMD_USAGE;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+    else if (strcmp(name, "--version") == 0)
+        name = "version";
+    cmd = cmd_find(name);
+    if (!cmd)
+        return unknown_command(name);
+    code = cmd->run(argc - 1, argv + 1);
+    /* A full disk or a closed pipe must not pass for success. */
+    if (fflush(stdout) != 0 && code == CMD_OK)
+        code = CMD_FAILED;
+    return code;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmd/reference.h - docs/reference/errors.md and metrics.md, from the tables that the program
+ * itself uses (core/status.def, pg/sqlstate.def, core/metrics.def).
+ */
+#ifndef CMD_REFERENCE_H
+#define CMD_REFERENCE_H
+
+#include "core/buf.h"
+
+void cmd_reference_errors(struct hs_buf *out);
+void cmd_reference_metrics(struct hs_buf *out);
+
+#endif

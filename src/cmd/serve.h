@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmd/serve.h - the running server: workers, and the control thread that watches over them.
+ *
+ * The calling thread becomes the control thread: it reads the catalog, publishes models, waits for
+ * signals. SIGTERM and SIGINT drain; a second one ends at once. SIGHUP reads the catalog again.
+ */
+#ifndef CMD_SERVE_H
+#define CMD_SERVE_H
+
+#include "conf/conf.h"
+
+struct serve_hooks {
+    /* Called once, when the first model is published and all workers listen. */
+    void (*ready)(void *arg, unsigned port);
+    void *arg;
+};
+
+/*
+ * Serves until a signal ends it. hooks may be NULL. Blocks the signals it handles in the calling thread.
+ * Returns the exit code; faults are logged.
+ */
+int serve_run(const struct conf *conf, const struct serve_hooks *hooks);
+
+#endif
