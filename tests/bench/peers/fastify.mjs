@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The peer: the same two answers as a typical backend writes them. Fastify 5,
+// npm's pg with a pool of 20, one process, parameters bound, no logging, and no
+// row-level security to pay for. usage: fastify.mjs PORT (DATABASE_URL is set)
+
+import Fastify from 'fastify';
+import driver from 'pg';
+
+const COLUMNS = {
+    id: 'id', companyId: 'company_id', firstName: 'first_name', lastName: 'last_name', email: 'email',
+    phone: 'phone', birthday: 'birthday', status: 'status', isActive: 'is_active', tags: 'tags',
+    notes: 'notes', createdAt: 'created_at', updatedAt: 'updated_at',
+};
+const select = (names) => names.map((name) => `${COLUMNS[name]} AS "${name}"`).join(', ');
+
+const pool = new driver.Pool({ connectionString: process.env.DATABASE_URL, max: 20 });
+const app = Fastify({ logger: false });
+
+app.get('/api/v1/clients/:id', async (request, reply) => {
+    const { rows } = await pool.query(`SELECT ${select(Object.keys(COLUMNS))} FROM api.clients WHERE id = $1`, [request.params.id]);
+    if (rows.length === 0) return reply.code(404).send({ code: 'not_found', message: 'No such client.' });
+    return { data: rows[0] };
+});
+
+app.get('/api/v1/clients', async (request, reply) => {
+    const { page = '1', limit = '20', sort = 'createdAt', order = 'asc', status, fields } = request.query;
+    const names = fields ? fields.split(',') : Object.keys(COLUMNS);
+    if (!COLUMNS[sort] || names.some((name) => !COLUMNS[name])) return reply.code(400).send({ code: 'bad_request' });
+    const values = [Number(limit), (Number(page) - 1) * Number(limit)];
+    if (status) values.push(status);
+    const { rows } = await pool.query(
+        `SELECT ${select(names)} FROM api.clients ${status ? 'WHERE status = $3' : ''}
+         ORDER BY ${COLUMNS[sort]} ${order === 'desc' ? 'DESC' : 'ASC'} LIMIT $1 OFFSET $2`, values);
+    return { data: rows, pagination: { page: Number(page), limit: Number(limit) } };
+});
+
+await app.listen({ port: Number(process.argv[2]), host: '127.0.0.1' });
