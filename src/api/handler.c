@@ -199,6 +199,7 @@ static hs_status submit(struct api_worker *worker, struct api_request *r, const 
     r->query.who = r->req->identity;
     r->query.params = params;
     r->query.n_params = n_params;
+    r->query.is_unwanted = &r->req->is_gone;
     r->query.done = on_done;
     r->query.arg = r;
     r->submitted_at = hs_now_us();

@@ -28,15 +28,15 @@ static const char *const bounds_text[HS_BUCKETS] = {
     "0.1",    "0.25",    "0.5",    "1",     "2.5",    "5",     "10",   "+Inf"};
 
 /* The statuses that are counted apart. */
-#define CODES(X)                                                                                   \
-    X(100)                                                                                         \
-    X(200)                                                                                         \
-    X(201)                                                                                         \
-    X(202)                                                                                         \
-    X(204)                                                                                         \
-    X(206) X(301) X(302) X(304) X(400) X(401) X(403) X(404) X(405) X(406) X(408) X(409) X(412)     \
-        X(413) X(414) X(415) X(416) X(417) X(422) X(429) X(431) X(500) X(501) X(502) X(503) X(504) \
-            X(505)
+#define CODES(X)                                                                               \
+    X(100)                                                                                     \
+    X(200)                                                                                     \
+    X(201)                                                                                     \
+    X(202)                                                                                     \
+    X(204)                                                                                     \
+    X(206)                                                                                     \
+    X(301) X(302) X(304) X(400) X(401) X(403) X(404) X(405) X(406) X(408) X(409) X(412) X(413) \
+        X(414) X(415) X(416) X(417) X(422) X(429) X(431) X(500) X(501) X(502) X(503) X(504) X(505)
 
 enum {
 #define CODE_INDEX(code) INDEX_##code,

@@ -178,6 +178,7 @@ void http_call_orphan(struct http_call *call)
 {
     call->conn = NULL;
     call->req.is_gone = true;
+    http_buf_give(call->server, &call->out);
     if (call->is_answered) {
         http_call_free(call);
     } else if (call->wants_ready) {

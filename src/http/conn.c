@@ -7,7 +7,8 @@
  *     on_drained, answers given later (touch -> hook) ------------------------> settle -> one write
  *
  * The rule: reading goes on only while what it causes is bounded: requests under way
- * (pipeline_max), answer bytes that the client has not taken (output_max), requests in one turn.
+ * (pipeline_max), answer bytes that the client has not taken (output_max; while those of all
+ * connections pass output_total: any), requests in one turn.
  * When a bound is met the bytes that are here stay in conn->in and the socket is left alone
  * (is_stalled); settle() goes on once there is room, from the hook, so that neighbours have their
  * turn between.
@@ -225,8 +226,11 @@ static size_t waiting(const struct http_conn *conn)
 
 static bool has_room(const struct http_conn *conn)
 {
-    return conn->n_calls < conn->server->setup.limits.pipeline_max &&
-           waiting(conn) <= conn->server->setup.limits.output_max;
+    const struct http_limits *limits = &conn->server->setup.limits;
+
+    if (conn->server->waiting > limits->output_total && conn->held + conn->unsent)
+        return false;
+    return conn->n_calls < limits->pipeline_max && waiting(conn) <= limits->output_max;
 }
 
 static void consume(struct http_conn *conn, struct hs_str *in)
@@ -364,14 +368,18 @@ static void put_continue(struct http_conn *conn)
 /* All that may be written now: one write, more only if output_max cut the answers. */
 static void flush(struct http_conn *conn)
 {
+    size_t n;
+
     do {
         http_conn_advance(conn);
         put_continue(conn);
         if (net_conn_is_writing(conn->net) || net_conn_is_closing(conn->net) || conn->out.n == 0)
             return;
-        (void)net_conn_write(conn->net, &conn->out);
+        n = net_conn_write(conn->net, &conn->out);
         http_buf_give(conn->server, &conn->out);
         conn->unacked_seen = SIZE_MAX;
+        conn->is_new_write = net_conn_is_writing(conn->net);
+        conn->unsent = conn->is_new_write ? n : 0;
     } while (!hs_list_is_empty(&conn->calls));
 }
 
@@ -413,7 +421,20 @@ static enum http_state find_state(const struct http_conn *conn)
         return HTTP_BODY;
     if (conn->in.n && !conn->is_stalled)
         return HTTP_HEADING;
+    if (conn->n_calls && (conn->is_stalled || conn->is_ended || conn->lingered))
+        return HTTP_WATCHED;
     return conn->n_calls || conn->is_stalled ? HTTP_BUSY : HTTP_IDLE;
+}
+
+/* A client that sends requests gets no more time to take the answers. */
+static void enter_found(struct http_conn *conn)
+{
+    enum http_state state = find_state(conn);
+
+    if (state == HTTP_WRITING && conn->state == HTTP_WRITING)
+        conn->is_fresh = conn->is_new_write;
+    conn->is_new_write = false;
+    http_conn_enter(conn, state);
 }
 
 void http_conn_settle(struct http_conn *conn)
@@ -422,6 +443,7 @@ void http_conn_settle(struct http_conn *conn)
     if (net_conn_is_closing(conn->net) || conn->state == HTTP_LINGERING)
         return;
     flush(conn);
+    http_conn_count(conn);
     wake_writer(conn);
     if (net_conn_is_closing(conn->net))
         return;
@@ -437,7 +459,7 @@ void http_conn_settle(struct http_conn *conn)
         hs_list_append(&conn->server->resumes, &conn->resume);
         net_loop_again(conn->server->setup.loop);
     }
-    http_conn_enter(conn, find_state(conn));
+    enter_found(conn);
 }
 
 static void on_drained(struct net_conn *net)
@@ -446,25 +468,51 @@ static void on_drained(struct net_conn *net)
 
     conn->server->now = hs_now_us();
     conn->is_fresh = true;
+    conn->unsent = 0;
     http_conn_settle(conn);
+}
+
+/* Some clients send one behind a body: no reason to give up the answers that are under way. */
+static void drop_empty_line(struct http_conn *conn)
+{
+    conn->head_seen = 0;
+    http_buf_give(conn->server, &conn->in);
+    http_conn_settle(conn);
+}
+
+/* Has the client taken its quarter of output_max, so that it gets its time anew? A byte now and
+ * then would keep an answer for ever. */
+static bool has_taken(struct http_conn *conn)
+{
+    size_t unacked = net_conn_unacked(conn->net);
+    size_t least = conn->server->setup.limits.output_max / 4;
+
+    if (conn->unacked_seen < unacked || conn->unacked_seen - unacked < least)
+        return false;
+    conn->unacked_seen = unacked;
+    return true;
 }
 
 /* A state's time is over. The connection is in no list now. */
 void http_conn_timeout(struct http_conn *conn)
 {
     struct http_server *server = conn->server;
-    size_t unacked = conn->state == HTTP_WRITING ? net_conn_unacked(conn->net) : 0;
 
     conn->is_fresh = true;
-    if (conn->state == HTTP_WRITING && unacked < conn->unacked_seen) {
-        conn->unacked_seen = unacked;
-        http_conn_enter(conn, HTTP_WRITING);
+    if ((conn->state == HTTP_WRITING && has_taken(conn)) ||
+        (conn->state == HTTP_WATCHED && !net_conn_is_lost(conn->net))) {
+        http_conn_enter(conn, conn->state);
         return;
     }
-    if (conn->state != HTTP_IDLE && conn->state != HTTP_LINGERING)
+    if (conn->state == HTTP_HEADING && conn->n_calls && hs_str_is(hs_buf_str(&conn->in), "\r\n")) {
+        drop_empty_line(conn);
+        return;
+    }
+    if (conn->state != HTTP_IDLE && conn->state != HTTP_LINGERING && conn->state != HTTP_WATCHED)
         hs_metric_add(server->setup.metrics, HS_M_HTTP_TIMEOUTS, 1);
     /* An empty line is no request: nobody waits for an answer to it. */
-    if (conn->state == HTTP_BODY || (conn->state == HTTP_HEADING && conn->in.n > 2)) {
+    if (conn->state == HTTP_BODY ||
+        (conn->state == HTTP_HEADING && (conn->in.n > 2 || conn->n_calls))) {
         server->current = conn;
         http_conn_refuse(conn, HS_E_REQUEST_TIMEOUT,
                          conn->state == HTTP_BODY
@@ -513,6 +561,7 @@ static void on_closed(struct net_conn *net)
         http_call_orphan(HS_CONTAINER(node, struct http_call, node));
     http_buf_give(conn->server, &conn->in);
     http_buf_give(conn->server, &conn->out);
+    conn->server->waiting -= conn->counted;
     conn->magic = 0;
 }
 

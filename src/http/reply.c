@@ -4,6 +4,8 @@
  * there (RFC 9112, 9.3.2). The answer whose turn it is goes straight there; another is kept whole
  * in its call and moved by http_conn_advance(). How much may wait for a client is bounded by
  * output_max: beyond it an answer stays in its call until the socket has taken what is before it.
+ * What waits for all clients of the worker is bounded by output_total: an answer that would pass it
+ * becomes a short error, unless it is short itself.
  *
  *     handler -> http_reply -> is it first in conn->calls?  yes -> conn->out -> one write at the
  * turn's end no  -> call->out -> (advance) -> conn->out
@@ -251,6 +253,14 @@ static size_t waiting(const struct http_conn *conn)
     return conn->out.n + net_conn_unsent(conn->net);
 }
 
+void http_conn_count(struct http_conn *conn)
+{
+    size_t n = conn->held + conn->out.n + conn->unsent;
+
+    conn->server->waiting += n - conn->counted;
+    conn->counted = n;
+}
+
 static bool is_first(const struct http_call *call)
 {
     return call->conn->calls.next == &call->node;
@@ -350,6 +360,7 @@ static bool written(struct http_call *call, const struct hs_buf *out, size_t bef
     call->sent += out->n - before;
     if (out == &call->out)
         conn->held += out->n - before;
+    http_conn_count(conn);
     http_conn_touch(conn);
     return true;
 }
@@ -371,12 +382,6 @@ static void complete(struct http_call *call)
     call->req.identity = NULL;
     http_buf_give(call->server, &call->body);
     hs_arena_reset(&call->arena);
-}
-
-static struct http_call *answered_call(struct http_req *req)
-{
-    HS_OBJ(req, HTTP_REQUEST_MAGIC);
-    return HS_CONTAINER(req, struct http_call, req);
 }
 
 /* A reset connection takes its calls along soon; until then they just end here. */
@@ -420,9 +425,29 @@ static void too_long(struct http_req *req)
     http_reply_error(req, &err);
 }
 
+/* Would it, with all that waits already, pass output_total? */
+static bool is_too_much(const struct http_call *call, size_t n)
+{
+    const struct http_server *server = call->server;
+
+    return n > HTTP_SMALL_ANSWER && call->req.method != HTTP_HEAD &&
+           server->waiting + n > server->setup.limits.output_total;
+}
+
+static void too_much(struct http_req *req)
+{
+    struct hs_err err;
+
+    hs_fail(&err, HS_E_LIMIT, "too many answers wait for slow clients");
+    hs_err_why(&err, "with this one they would pass server.output.total");
+    hs_err_hint(&err, "Try again after the time in Retry-After, ask for less, or raise "
+                      "server.output.total.");
+    http_reply_error(req, &err);
+}
+
 void http_reply(struct http_req *req, const struct http_reply *reply)
 {
-    struct http_call *call = answered_call(req);
+    struct http_call *call = http_call_of(req);
     hs_us now = hs_now_us();
     struct answer a = {reply->status, reply->content_type, reply->headers, (int64_t)reply->body.n};
     struct hs_buf *out;
@@ -438,6 +463,10 @@ void http_reply(struct http_req *req, const struct http_reply *reply)
         drop(call, now);
         return;
     }
+    if (is_too_much(call, reply->body.n)) {
+        too_much(req);
+        return;
+    }
     decide(call, reply->status, reply->close);
     out = place(call);
     before = out->n;
@@ -450,43 +479,6 @@ void http_reply(struct http_req *req, const struct http_reply *reply)
     }
     account(call, now);
     complete(call);
-}
-
-/* ---- errors ---- */
-
-static struct hs_str error_headers(const struct hs_err *err, unsigned status)
-{
-    if (status == 503)
-        return HS_STR("Retry-After: 1\r\n");
-    if (status != 401)
-        return HS_STR("");
-    return err->status == HS_E_BAD_TOKEN
-               ? HS_STR("WWW-Authenticate: Bearer error=\"invalid_token\"\r\n")
-               : HS_STR("WWW-Authenticate: Bearer\r\n");
-}
-
-void http_reply_error_with(struct http_req *req, const struct hs_err *err, struct hs_str headers,
-                           bool close)
-{
-    struct hs_buf *text = &answered_call(req)->server->error_text;
-    struct http_reply reply = {.status = hs_err_http(err),
-                               .content_type = HS_STR("application/json"),
-                               .headers = headers,
-                               .close = close};
-
-    hs_buf_clear(text);
-    hs_err_to_json(err, text);
-    reply.body =
-        hs_buf_failed(text)
-            ? HS_STR("{\"code\":\"out_of_memory\",\"message\":\"out of memory\",\"details\":null,"
-                     "\"hint\":null}")
-            : hs_buf_str(text);
-    http_reply(req, &reply);
-}
-
-void http_reply_error(struct http_req *req, const struct hs_err *err)
-{
-    http_reply_error_with(req, err, error_headers(err, hs_err_http(err)), /* close= */ false);
 }
 
 /* ---- answers in pieces ---- */
@@ -515,7 +507,7 @@ static void add_piece(struct http_call *call, struct hs_buf *out, struct hs_str 
 void http_reply_begin(struct http_req *req, const struct http_reply *reply, http_ready_f *ready,
                       void *arg)
 {
-    struct http_call *call = answered_call(req);
+    struct http_call *call = http_call_of(req);
     struct answer a = {reply->status, reply->content_type, reply->headers, NO_LENGTH};
     struct hs_buf *out;
     size_t before;
@@ -536,9 +528,18 @@ void http_reply_begin(struct http_req *req, const struct http_reply *reply, http
     (void)written(call, out, before);
 }
 
+/* Whose turn has not come is called when it has; for the first the connection's bound is enough. */
+static bool must_wait(const struct http_call *call)
+{
+    const struct http_limits *limits = &call->server->setup.limits;
+
+    return waiting(call->conn) + call->out.n > limits->output_max ||
+           (!is_first(call) && call->server->waiting > limits->output_total);
+}
+
 bool http_reply_chunk(struct http_req *req, struct hs_str data)
 {
-    struct http_call *call = answered_call(req);
+    struct http_call *call = http_call_of(req);
     struct hs_buf *out;
     size_t before;
 
@@ -550,13 +551,13 @@ bool http_reply_chunk(struct http_req *req, struct hs_str data)
     add_piece(call, out, data);
     if (!written(call, out, before))
         return true;
-    call->wants_ready = waiting(call->conn) + call->out.n > call->server->setup.limits.output_max;
+    call->wants_ready = must_wait(call);
     return !call->wants_ready;
 }
 
 void http_reply_end(struct http_req *req)
 {
-    struct http_call *call = answered_call(req);
+    struct http_call *call = http_call_of(req);
     hs_us now = hs_now_us();
     struct hs_buf *out;
     size_t before;
@@ -582,7 +583,7 @@ void http_reply_end(struct http_req *req)
 
 void http_reply_abort(struct http_req *req)
 {
-    struct http_call *call = answered_call(req);
+    struct http_call *call = http_call_of(req);
 
     HS_BUG_ON(!call->is_streaming);
     call->wants_ready = false;

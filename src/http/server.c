@@ -15,11 +15,12 @@
 
 #define TICK (200 * HS_MS)
 #define LINGER (2 * HS_SECOND)
+#define WATCH (500 * HS_MS)
 #define DRAIN_TICK (20 * HS_MS)
 /* In a drain, how long a client that has just connected may take to send its request. */
 #define DRAIN_NEW (200 * HS_MS)
 
-enum { SCRATCH_KEPT = 1 << 20, ERROR_TEXT_MAX = 16384 };
+enum { SCRATCH_KEPT = 1 << 20, ERROR_TEXT_MAX = HTTP_SMALL_ANSWER };
 
 /* ---- buffers ---- */
 
@@ -62,6 +63,8 @@ static hs_us limit_of(const struct http_server *server, enum http_state state)
         return limits->write_timeout;
     case HTTP_LINGERING:
         return LINGER;
+    case HTTP_WATCHED:
+        return WATCH;
     case HTTP_BUSY:
     case HTTP_STATES:
         break;

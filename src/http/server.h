@@ -7,7 +7,8 @@
  * order, one read and one write a turn where possible, an idle connection holds no buffer, a client
  *            that does not read stops being read from.
  * Limits     struct http_limits, from options server.*.
- * Timeouts   fire up to a quarter of a second late; write_timeout between once and twice its value.
+ * Timeouts   fire up to a quarter of a second late; write_timeout between once and twice its value,
+ *            renewed by each quarter of output_max that the client takes.
  * Thread     the worker's.
  */
 #ifndef HTTP_SERVER_H
@@ -29,6 +30,7 @@ struct http_limits {
     size_t body_max;
     size_t pipeline_max;
     size_t output_max;
+    size_t output_total; /* of this worker; at least answer_max, or the largest never leave */
     size_t request_memory_max;
     size_t answer_max;
     size_t connections_max; /* over all workers, see `connections` */

@@ -24,6 +24,7 @@ enum http_state {
     HTTP_BODY,
     HTTP_WRITING,
     HTTP_LINGERING,
+    HTTP_WATCHED, /* busy, and nothing is read: that the client has gone shows only if asked for */
     HTTP_BUSY,
     HTTP_STATES
 };
@@ -32,6 +33,7 @@ enum {
     HTTP_CONN_MAGIC = 0x48434f4e,
     HTTP_TURN_REQUESTS = 128,    /* of one connection in one turn */
     HTTP_LINGER_BYTES = 1 << 20, /* dropped after the last answer, then the connection goes */
+    HTTP_SMALL_ANSWER = 16384,   /* kept whatever else waits */
     HTTP_HEAD_ROOM = 1024,       /* an answer's head without the handler's own lines fits */
     HTTP_CALLS_KEPT = 256,       /* recycled requests per worker */
     HTTP_BUFS_KEPT = 64,         /* recycled buffers per worker, */
@@ -53,6 +55,8 @@ struct http_conn {
     struct http_call *reading; /* its body is coming in */
     size_t n_calls;
     size_t held;         /* answer bytes in calls that wait for their turn */
+    size_t unsent;       /* handed over to the socket and kept there until all of it was taken */
+    size_t counted;      /* of held, out and unsent: in server->waiting */
     size_t unacked_seen; /* for progress within write_timeout */
     size_t lingered;     /* bytes dropped after the last answer */
     size_t head_seen;    /* bytes of `in` that were read as a head before */
@@ -60,6 +64,7 @@ struct http_conn {
     struct hs_buf out;   /* answers in order, not yet handed to the socket */
     unsigned turn_requests;
     bool is_new;        /* has not sent a byte yet */
+    bool is_new_write;  /* the socket did not take all: the time to write begins */
     bool is_fresh;      /* a request began, ended or was answered: the state's time begins anew */
     bool owes_continue; /* 100 (Continue) for `reading` */
     bool is_stalled;    /* reading stopped for a bound, not for want of bytes */
@@ -134,8 +139,19 @@ struct http_server {
     size_t n_bufs;
     struct hs_buf scratch;
     struct hs_buf error_text;
+    hs_us
+        failures_since; /* the second in which `failures` were logged, of `failures_left_out` that were not */
+    unsigned failures;
+    uint64_t failures_left_out;
     size_t out_max;
+    size_t waiting; /* answer bytes of all connections that clients have not taken */
 };
+
+static inline struct http_call *http_call_of(struct http_req *req)
+{
+    HS_OBJ(req, HTTP_REQUEST_MAGIC);
+    return HS_CONTAINER(req, struct http_call, req);
+}
 
 /* ---- server.c ---- */
 /* Memory for an empty buffer, a recycled one if there is any; max is the new maximum. */
@@ -172,6 +188,8 @@ void http_call_orphan(struct http_call *call);
 void http_call_free(struct http_call *call);
 
 /* ---- reply.c ---- */
+/* Brings server->waiting up to date with the connection. */
+void http_conn_count(struct http_conn *conn);
 /* Moves answers whose turn has come to conn->out. */
 void http_conn_advance(struct http_conn *conn);
 void http_reply_error_with(struct http_req *req, const struct hs_err *err, struct hs_str headers,

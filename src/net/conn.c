@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -233,6 +234,17 @@ size_t net_conn_unacked(const struct net_conn *conn)
     if (uv_fileno((const uv_handle_t *)&conn->tcp, &fd) != 0 || ioctl(fd, SIOCOUTQ, &queued) != 0)
         queued = 0;
     return net_conn_unsent(conn) + (size_t)queued;
+}
+
+bool net_conn_is_lost(const struct net_conn *conn)
+{
+    struct pollfd p = {.events = 0};
+    uv_os_fd_t fd;
+
+    if (uv_fileno((const uv_handle_t *)&conn->tcp, &fd) != 0)
+        return false;
+    p.fd = fd;
+    return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP));
 }
 
 /* ---- the end ---- */

@@ -74,6 +74,9 @@ size_t net_conn_unsent(const struct net_conn *conn);
 /* The same and what the kernel holds that the client has not acknowledged; a system call. */
 size_t net_conn_unacked(const struct net_conn *conn);
 
+/* Was it reset? While reading is paused, or after on_eof, nothing else tells; a system call. */
+bool net_conn_is_lost(const struct net_conn *conn);
+
 /* Reading is on from the start; pausing lets the client's bytes wait in the kernel. Idempotent. */
 void net_conn_pause(struct net_conn *conn);
 void net_conn_resume(struct net_conn *conn);

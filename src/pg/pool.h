@@ -134,6 +134,11 @@ struct pg_query {
     size_t n_params;
     const struct pg_gather
         *gather; /* NULL = none; else params[0] is the key, and PG_SHARED is set */
+    /*
+     * NULL = always wanted. Else a read that waits while it is true is not sent: it ends with
+     * HS_E_SHUTDOWN (HTTP 499), which nobody is there to see. What was sent or is no read runs on.
+     */
+    const bool *is_unwanted;
     /* rows is NULL iff err is not. */
     void (*done)(struct pg_query *query, const struct pg_rows *rows, const struct hs_err *err);
     void *arg;

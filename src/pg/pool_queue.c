@@ -128,12 +128,41 @@ void pg_pool_measure(struct pg_pool *pool, double us, bool is_lane)
     }
 }
 
+/* ---- unwanted ones ---- */
+
+/* True = nobody waits for it any more, and it was ended. */
+static bool drop_unwanted(struct pg_pool *pool, struct pg_query *query, hs_us now)
+{
+    struct hs_err err;
+
+    if (!query->is_unwanted || !*query->is_unwanted ||
+        !(query->flags & (PG_SHARED | PG_REPEATABLE)))
+        return false;
+    hs_fail(&err, HS_E_SHUTDOWN, "the client left before the statement was sent");
+    err.http = 499;
+    fail_waiting(pool, query, &err, now);
+    return true;
+}
+
+static struct hs_list *first_wanted(struct pg_pool *pool, struct hs_list *queue, hs_us now)
+{
+    struct hs_list *node;
+
+    while ((node = hs_list_first(queue))) {
+        if (!drop_unwanted(pool, HS_CONTAINER(node, struct pg_query, node), now))
+            return node;
+    }
+    return NULL;
+}
+
 /* ---- sorting ---- */
 
 static void sort_one(struct pg_pool *pool, struct pg_query *query, hs_us now)
 {
     struct hs_list *to = &pool->exclusive;
 
+    if (drop_unwanted(pool, query, now))
+        return;
     if (!query->text)
         query->text = pg_texts_get(&pool->texts, query->sql, query->sql_hash);
     if (!query->text) {
@@ -187,7 +216,7 @@ static void expire(struct pg_pool *pool, hs_us now)
     for (size_t i = 0; i < HS_LEN(queues); i++) {
         struct hs_list *node;
 
-        while ((node = hs_list_first(queues[i]))) {
+        while ((node = first_wanted(pool, queues[i], now))) {
             struct pg_query *query = HS_CONTAINER(node, struct pg_query, node);
 
             if (now - query->queued_at < pool->setup.acquire_timeout)
@@ -233,7 +262,7 @@ static bool send_shared(struct pg_pool *pool, struct pg_conn *conn, hs_us now, b
 {
     struct hs_list *node;
 
-    while (conn->batch < pool->setup.batch_max && !hs_list_is_empty(&pool->shared) &&
+    while (conn->batch < pool->setup.batch_max && first_wanted(pool, &pool->shared, now) &&
            pg_pipeline_has_room(conn)) {
         enum pg_put put;
 
@@ -255,8 +284,8 @@ static bool send_exclusive(struct pg_pool *pool, struct pg_conn *conn, struct hs
 {
     struct hs_list *node;
 
-    for (unsigned n = 0; n < most && (node = hs_list_first(queue)) && pg_pipeline_has_room(conn);
-         n++) {
+    for (unsigned n = 0;
+         n < most && pg_pipeline_has_room(conn) && (node = first_wanted(pool, queue, now)); n++) {
         const struct pg_query *query = HS_CONTAINER(node, struct pg_query, node);
         bool is_clean = query->flags & PG_SHARED;
         enum pg_put put = send_one(pool, conn, queue, node, now);
@@ -395,6 +424,8 @@ static bool dispatch_slow(struct pg_pool *pool, hs_us now)
         struct pg_conn *conn;
 
         node = node->next;
+        if (drop_unwanted(pool, query, now))
+            continue;
         if (!pg_text_is_slow(query->text, pool->setup.slow_query)) {
             hs_list_remove(&query->node);
             hs_list_append((query->flags & PG_SHARED) && !(query->state & PG_QUERY_ALONE)

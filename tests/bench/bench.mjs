@@ -20,7 +20,11 @@ import {
 
 const { values: flags, positionals } = parseArgs({
     allowPositionals: true,
-    options: { json: { type: 'string' }, quick: { type: 'boolean', default: false } },
+    options: {
+        json: { type: 'string' },
+        quick: { type: 'boolean', default: false },
+        readme: { type: 'boolean', default: false },
+    },
 });
 const ROUNDS = flags.quick ? 2 : 5;
 const SECONDS = flags.quick ? 2 : 4;
@@ -272,6 +276,16 @@ function markdown() {
     return lines.join('\n');
 }
 
+// The figures of the README are written here, never by hand.
+function writeReadme() {
+    const file = new URL('../../README.md', import.meta.url);
+    const [begin, end] = ['<!-- figures:begin -->', '<!-- figures:end -->'];
+    const text = fs.readFileSync(file, 'utf8');
+    const [from, to] = [text.indexOf(begin) + begin.length, text.indexOf(end)];
+    assert.ok(from >= begin.length && to > from, 'README.md has lost its marks');
+    fs.writeFileSync(file, `${text.slice(0, from)}\n\`./dev bench\`, all of it in one run.\n${markdown()}\n${text.slice(to)}`);
+}
+
 async function main() {
     const names = positionals.length ? positionals : Object.keys(BENCHES);
     const unknown = names.find((name) => !BENCHES[name]);
@@ -283,6 +297,7 @@ async function main() {
         await BENCHES[name]();
     }
     console.log(markdown());
+    if (flags.readme) writeReadme();
     if (flags.json) fs.writeFileSync(flags.json, `${JSON.stringify(rows, null, 2)}\n`);
     process.exitCode = rows.every((row) => row.ok) ? 0 : 1;
 }

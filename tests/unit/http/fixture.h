@@ -45,6 +45,7 @@ struct fixture {
     atomic_uint streamed; /* pieces given */
     atomic_uint streams_ended;
     atomic_uint streams_gone;
+    size_t waiting_at_end; /* answer bytes on the server's account when it was freed */
     bool is_draining;
     atomic_bool is_drained;
 };
@@ -226,6 +227,7 @@ static inline struct http_limits test_limits(void)
         .body_max = 100000,
         .pipeline_max = 64,
         .output_max = 65536,
+        .output_total = 256 << 20,
         .request_memory_max = 1 << 20,
         .answer_max = 4 << 20,
         .connections_max = 100,
@@ -289,6 +291,7 @@ static inline void drained(void *arg)
 {
     struct fixture *f = arg;
 
+    f->waiting_at_end = f->server->waiting;
     http_server_free(f->server);
     atomic_store(&f->is_drained, true);
     net_loop_stop(f->loop);
@@ -329,6 +332,7 @@ static inline void fixture_stop(struct fixture *f)
         on_loop(f, drain, &bound);
     pthread_join(f->thread, NULL);
     assert_true(atomic_load(&f->is_drained));
+    assert_int_equal(f->waiting_at_end, 0);
     assert_int_equal(atomic_load(&f->connections), 0);
     assert_int_equal(atomic_load(&f->metrics->value[HS_M_HTTP_CONNECTIONS]), 0);
     assert_int_equal(atomic_load(&f->metrics->value[HS_M_HTTP_IN_FLIGHT]), 0);

@@ -66,6 +66,17 @@ static void test_timeouts(void **state)
     on_loop(f, release, NULL);
     expect(&c, &a, 200, "x");
     client_close(&c, false);
+
+    /* nor if an empty line follows the request, as some clients send behind a body */
+    c = client_open(f);
+    client_say(&c, "GET /hold/y HTTP/1.1\r\n" H "\r\n\r\n");
+    wait_until(atomic_load(&f->n_held) == 1);
+    usleep(700000);
+    on_loop(f, release, NULL);
+    expect(&c, &a, 200, "y");
+    client_say(&c, "GET /hello HTTP/1.1\r\n" H "\r\n");
+    expect(&c, &a, 200, "hello");
+    client_close(&c, false);
     assert_int_equal(atomic_load(&f->metrics->value[HS_M_HTTP_TIMEOUTS]), 3);
     fixture_stop(f);
     free(a.body);

@@ -441,6 +441,51 @@ static void test_acquire_timeout(void **state)
     ask_value(&w, READ, alice, "SELECT 1", "1");
 }
 
+/* What a caller that has gone had asked is not sent, unless it is a write. */
+static void test_unwanted(void **state)
+{
+    static const char *const texts[] = {"SELECT 1", "SELECT 2", "SELECT 3", "SELECT 4",
+                                        "INSERT INTO ledger VALUES (77, 77) RETURNING id"};
+    static const unsigned flags[] = {READ, READ, PG_REPEATABLE, PG_REPEATABLE, 0};
+    static const bool is_gone[] = {true, false, true, false, true};
+    static bool gone[HS_LEN(texts)];
+    static struct ask running;
+    static struct ask asks[HS_LEN(texts)];
+    static struct ask fresh;
+    uint64_t sent;
+
+    (void)state;
+    world_close(&w);
+    world_init(&w, &cluster, "app");
+    w.budget.max = w.budget.min = 1;
+    world_open(&w);
+    ask_value(&w, READ, alice, "SELECT 1", "1");
+    ask(&w, &running, READ, alice, "SELECT 'slept' FROM pg_sleep(0.3)", NULL);
+    world_idle(&w, 20);
+    for (size_t i = 0; i < HS_LEN(texts); i++) {
+        ask(&w, &asks[i], flags[i], alice, texts[i], NULL);
+        asks[i].query.is_unwanted = &gone[i];
+    }
+    world_idle(&w, 50);
+    memcpy(gone, is_gone, sizeof(gone));
+    sent = world_metric(&w, HS_M_PG_QUERIES);
+    ask(&w, &fresh, READ, alice, "SELECT 5", NULL); /* its caller goes in the same turn */
+    fresh.query.is_unwanted = &gone[0];
+    world_turn(&w);
+    assert_int_equal(fresh.err.status, HS_E_SHUTDOWN);
+    ask_wait(&w, &running, 1);
+    ask_wait(&w, asks, HS_LEN(texts));
+    for (size_t i = 0; i < HS_LEN(texts); i++) {
+        bool is_dropped = is_gone[i] && flags[i];
+
+        assert_int_equal(asks[i].err.status, is_dropped ? HS_E_SHUTDOWN : HS_OK);
+        assert_int_equal(asks[i].rows, is_dropped ? 0 : 1);
+    }
+    assert_int_equal(hs_err_http(&asks[0].err), 499);
+    assert_int_equal(world_metric(&w, HS_M_PG_QUERIES) - sent, 3);
+    ask_value(&w, READ, alice, "SELECT count(*) FROM ledger WHERE id = 77", "1");
+}
+
 static void test_close(void **state)
 {
     struct ask running;
@@ -528,6 +573,7 @@ int main(void)
         TEST(test_slow_does_not_delay),
         TEST(test_limits),
         TEST(test_acquire_timeout),
+        TEST(test_unwanted),
         TEST(test_close),
     };
     int failed;
