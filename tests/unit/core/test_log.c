@@ -247,7 +247,8 @@ static void check_stalled_reader(int reader, int writer, struct hs_rng *rng)
             assert_string_equal(json_string_value(json_object_get(json, "event")), "after");
         json_decref(json);
     }
-    assert_true(torn <= 1);
+    /* A pipe may take a piece of more than one line; each of these counts as lost, the others are whole. */
+    assert_true(torn <= hs_log_lines_lost() - before);
     (void)close(reader);
 }
 
