@@ -57,8 +57,9 @@ static const char SQL_PIN[] =
     " CASE pg_catalog.current_setting('synchronous_commit') WHEN 'off'"
     " THEN pg_catalog.set_config('synchronous_commit', 'local', false) END";
 
-static const char *const PLAN_NAMES[] = {
-    [PG_PLAN_AUTO] = "auto", [PG_PLAN_CUSTOM] = "force_custom_plan"};
+static const char *const PLAN_NAMES[] = {[PG_PLAN_AUTO] = "auto",
+                                         [PG_PLAN_CUSTOM] = "force_custom_plan",
+                                         [PG_PLAN_GENERIC] = "force_generic_plan"};
 
 /* As many flights of: a full shared batch, a few exclusive ones, one Sync of DEALLOCATEs. */
 unsigned pg_pipeline_slots(const struct pg_pool_setup *setup)

@@ -18,7 +18,7 @@
  */
 #include "pg/pool_int.h"
 
-enum { HEAD_US = 5000, HOLD_US = 2000, SLOW_SCAN_MAX = 64 };
+enum { HEAD_US = 5000, HOLD_US = 2000, SLOW_SCAN_MAX = 64, SURPRISE = 4 };
 
 /* ---- ends ---- */
 
@@ -99,32 +99,32 @@ void pg_pool_orphan(struct pg_pool *pool, struct pg_query *query, const struct h
 
 /*
  * What one read completed shares the time since the connection's last progress, in proportion to what
- * each was expected to take. A slow batch of several texts tells only that one of them is slow, and one
- * in which something was parsed, perhaps on a session with cold caches, not even that: then each of
- * them is suspect, and runs alone until it is known.
+ * each was expected to take; runs of one text that stand together are one measurement. Where that time
+ * is surprisingly long, or something was parsed, perhaps on a session with cold caches, the shares tell
+ * nothing: then each of them is suspect, and runs alone until it is known.
  */
 void pg_pool_measure(struct pg_pool *pool, double us, bool is_lane)
 {
-    bool is_slow = us > (double)pool->setup.slow_query;
+    hs_us slow = pool->setup.slow_query;
     bool is_fair = true;
-    bool is_mixed = false;
+    bool is_surprise;
     double sum = 0;
 
     for (size_t i = 0; i < pool->timed_n; i++) {
         sum += (double)pool->timed[i].expected_us;
         is_fair &= pool->timed[i].is_fair;
-        is_mixed |= pool->timed[i].text != pool->timed[0].text;
     }
+    is_surprise = us > (double)slow && us > sum * SURPRISE && !is_lane;
     for (size_t i = 0; i < pool->timed_n; i++) {
         const struct pg_timed *timed = &pool->timed[i];
 
-        if (is_slow && (is_mixed || !is_fair))
+        if (i && timed->text == timed[-1].text)
+            continue;
+        if (is_surprise)
             timed->text->is_suspect = true;
         else if (is_fair)
             pg_text_measured(timed->text, timed->plan, us * (double)timed->expected_us / sum,
-                             is_lane);
-        else if (is_lane)
-            timed->text->is_suspect = false;
+                             is_lane, slow);
     }
 }
 

@@ -3,28 +3,47 @@
  * Statement texts and prepared statements: two chained hash tables with a bound each. Both compare the
  * whole key, never only its hash: whoever runs another's statement would break isolation.
  *
- * Slow or not. A batch answers as a whole, so a run's time is its share of the batch's, in proportion to
- * what was known before (pipeline.c). When a batch of several texts is slow, each of them is suspect and
- * runs alone once, which measures it exactly; the innocent are back at once.
+ * All times are of the wall clock, which also counts waiting for a processor: on a busy machine one run
+ * in a hundred takes a hundred times as long. What is decided from them is built to stand that.
  *
- * plan_cache_mode. 'auto' until a window of PLAN_WINDOW runs takes more than PLAN_WORTH_US on average;
- * then the next window runs with force_custom_plan, and the better of both stays for PLAN_KEEP runs.
- * The bar is high because the clock also counts waiting for a processor: planning costs some tenths of a
- * millisecond, so beside 5 ms even a wrong choice is cheap, and custom must win by half (measured: with
- * 1 ms and a fifth, a busy machine made a 0.05 ms statement three times as expensive). Samples of
- * a run that was sent before a decision are told apart by the mode it was sent with.
+ * Slow or not. A batch answers as a whole, so a run's time is its share of the batch's, in proportion to
+ * what was known before (pipeline.c), and one measurement raises the mean by a bounded factor only. When
+ * a batch takes surprisingly long, each of its texts is suspect and runs alone, which measures it
+ * exactly; it is slow if it is so twice, and the innocent are back at once.
+ *
+ * plan_cache_mode. 'auto' weighs a guess of what planning costs against guesses of what plans cost, and
+ * errs both ways: it plans a cursor's page anew each time (measured: 90 us for rows that take 22), and
+ * holds on to a generic plan that takes 68 ms where a custom one takes 0.12. So a window of PLAN_WINDOW
+ * runs of 'auto' is followed by one with the other choice: force_custom_plan where a run takes more than
+ * PLAN_WORTH_US, else force_generic_plan. Whichever wins PLAN_TRIALS such trials in a row stays for
+ * PLAN_KEEP runs; one lost, and 'auto' stays for PLAN_RETRY.
+ *
+ * What is compared differs with what is to be found. Custom plans are for the few values for which the
+ * generic one is bad: means are compared, without the longest two runs, and custom must win by half.
+ * Generic plans spare each run the planning: quartiles are compared, which noise hardly moves, and a
+ * fifth is enough; but the first run that takes PLAN_WORTH_US ends the trial, and some of them the stay.
+ * Runs that were sent before a decision are told apart by the mode they were sent with.
  */
 #include "pg/stmt_int.h"
 
+#include <float.h>
 #include <stdio.h>
 
 #include "core/hash.h"
 #include "core/mem.h"
 
-enum { PLAN_WINDOW = 8, PLAN_WORTH_US = 5000, PLAN_KEEP = 10000, EVICT_SCAN_MAX = 64 };
+enum {
+    PLAN_WINDOW = 16,
+    PLAN_WORTH_US = 5000,
+    PLAN_TRIALS = 3,
+    PLAN_KEEP = 10000,
+    PLAN_RETRY = 1000
+};
+enum { EVICT_SCAN_MAX = 64 };
 
 static const double FIRST_GUESS_US = 100;
-static const double CUSTOM_MUST_WIN = 0.5;
+static const double MUST_WIN[] = {[PG_PLAN_CUSTOM] = 0.5, [PG_PLAN_GENERIC] = 0.8};
+static const double RISE_MAX = 4; /* of the mean, by one measurement; an eighth of it counts */
 
 static size_t buckets_for(size_t max)
 {
@@ -86,6 +105,20 @@ static void texts_make_room(struct pg_texts *texts)
     }
 }
 
+static void begin_phase(struct pg_text *text, enum pg_plan_phase phase, enum pg_plan plan)
+{
+    text->phase = phase;
+    text->plan = plan;
+    text->plan_runs = 0;
+    text->plan_bad = 0;
+    text->plan_sum_us = 0;
+    memset(text->plan_top_us, 0, sizeof(text->plan_top_us));
+    for (size_t i = 0; i < PG_PLAN_LOW; i++)
+        text->plan_low_us[i] = DBL_MAX;
+    if (phase == PG_PLAN_KEPT)
+        text->plan_wins = 0;
+}
+
 static struct pg_text *text_new(struct pg_texts *texts, struct hs_str sql, uint64_t hash)
 {
     struct pg_text *text;
@@ -100,6 +133,7 @@ static struct pg_text *text_new(struct pg_texts *texts, struct hs_str sql, uint6
     text->sql = hs_strn(copy, sql.n);
     text->hash = hash;
     text->mean_us = FIRST_GUESS_US;
+    begin_phase(text, PG_PLAN_OBSERVED, PG_PLAN_AUTO);
     text->chain = texts->bucket[hash & (texts->n_buckets - 1)];
     texts->bucket[hash & (texts->n_buckets - 1)] = text;
     hs_list_init(&text->lru);
@@ -123,47 +157,126 @@ struct pg_text *pg_texts_get(struct pg_texts *texts, struct hs_str sql, uint64_t
     return text;
 }
 
-static void decide_plan(struct pg_text *text, double mean)
+static double mean_of(const struct pg_text *text)
+{
+    double sum = text->plan_sum_us;
+
+    for (size_t i = 0; i < PG_PLAN_TRIM; i++)
+        sum -= text->plan_top_us[i];
+    return sum / (text->plan_runs - PG_PLAN_TRIM);
+}
+
+static double compared_of(const struct pg_text *text)
+{
+    return text->candidate == PG_PLAN_CUSTOM ? mean_of(text) : text->plan_low_us[PG_PLAN_LOW - 1];
+}
+
+static void try_plan(struct pg_text *text)
+{
+    enum pg_plan plan = mean_of(text) > PLAN_WORTH_US ? PG_PLAN_CUSTOM : PG_PLAN_GENERIC;
+
+    if (plan != text->candidate)
+        text->plan_wins = 0;
+    text->candidate = plan;
+    text->auto_us = compared_of(text);
+    begin_phase(text, PG_PLAN_ON_TRIAL, plan);
+}
+
+static void decide_plan(struct pg_text *text)
 {
     switch (text->phase) {
     case PG_PLAN_OBSERVED:
-        if (mean <= PLAN_WORTH_US)
-            return;
-        text->auto_us = mean;
-        text->plan = PG_PLAN_CUSTOM;
-        text->phase = PG_PLAN_ON_TRIAL;
+        try_plan(text);
         return;
     case PG_PLAN_ON_TRIAL:
-        if (mean >= text->auto_us * CUSTOM_MUST_WIN)
-            text->plan = PG_PLAN_AUTO;
-        text->phase = PG_PLAN_KEPT;
+        if (compared_of(text) >= text->auto_us * MUST_WIN[text->plan])
+            begin_phase(text, PG_PLAN_KEPT, PG_PLAN_AUTO);
+        else if (++text->plan_wins == PLAN_TRIALS)
+            begin_phase(text, PG_PLAN_KEPT, text->plan);
+        else
+            begin_phase(text, PG_PLAN_OBSERVED, PG_PLAN_AUTO);
         return;
     case PG_PLAN_KEPT:
-        text->plan = PG_PLAN_AUTO;
-        text->phase = PG_PLAN_OBSERVED;
+        begin_phase(text, PG_PLAN_OBSERVED, PG_PLAN_AUTO);
         return;
     }
 }
 
-static void measure_plan(struct pg_text *text, double us)
+static void note_longest(struct pg_text *text, double us)
 {
-    text->plan_runs++;
-    text->plan_sum_us += us;
-    if (text->plan_runs < (text->phase == PG_PLAN_KEPT ? PLAN_KEEP : PLAN_WINDOW))
-        return;
-    decide_plan(text, text->plan_sum_us / text->plan_runs);
-    text->plan_runs = 0;
-    text->plan_sum_us = 0;
+    for (size_t i = 0; i < PG_PLAN_TRIM; i++) {
+        double shorter = text->plan_top_us[i];
+
+        if (us <= shorter)
+            continue;
+        text->plan_top_us[i] = us;
+        us = shorter;
+    }
 }
 
-void pg_text_measured(struct pg_text *text, enum pg_plan plan, double us, bool exact)
+static void note_shortest(struct pg_text *text, double us)
+{
+    for (size_t i = 0; i < PG_PLAN_LOW; i++) {
+        double longer = text->plan_low_us[i];
+
+        if (us >= longer)
+            continue;
+        text->plan_low_us[i] = us;
+        us = longer;
+    }
+}
+
+static unsigned phase_runs(const struct pg_text *text)
+{
+    if (text->phase != PG_PLAN_KEPT)
+        return PLAN_WINDOW;
+    return text->plan == PG_PLAN_AUTO ? PLAN_RETRY : PLAN_KEEP;
+}
+
+/* A generic plan that is bad for some values: a stay may meet a few runs that waited for a processor. */
+static bool is_bad_generic(struct pg_text *text, double us)
+{
+    unsigned most = text->phase == PG_PLAN_KEPT ? 3 + text->plan_runs / PLAN_WINDOW : 0;
+
+    if (text->plan != PG_PLAN_GENERIC || us <= PLAN_WORTH_US)
+        return false;
+    return ++text->plan_bad > most;
+}
+
+static void measure_plan(struct pg_text *text, double us)
+{
+    if (is_bad_generic(text, us)) {
+        begin_phase(text, PG_PLAN_KEPT, PG_PLAN_AUTO);
+        return;
+    }
+    text->plan_runs++;
+    text->plan_sum_us += us;
+    note_longest(text, us);
+    note_shortest(text, us);
+    if (text->plan_runs == phase_runs(text))
+        decide_plan(text);
+}
+
+/* A run alone clears of suspicion, or confirms it the second time. */
+static void measure_suspect(struct pg_text *text, double us, hs_us slow)
+{
+    if (us > (double)slow && text->probe_us == 0) {
+        text->probe_us = us;
+        return;
+    }
+    text->mean_us = text->probe_us > 0 && text->probe_us < us ? text->probe_us : us;
+    text->is_suspect = false;
+    text->probe_us = 0;
+}
+
+void pg_text_measured(struct pg_text *text, enum pg_plan plan, double us, bool exact, hs_us slow)
 {
     if (exact && text->is_suspect) {
-        text->is_suspect = false;
-        text->is_probing = false;
-        text->mean_us = us;
+        measure_suspect(text, us, slow);
     } else {
-        text->mean_us += (us - text->mean_us) / 8;
+        double most = text->mean_us * RISE_MAX + FIRST_GUESS_US;
+
+        text->mean_us += ((us < most ? us : most) - text->mean_us) / 8;
     }
     if (plan == text->plan)
         measure_plan(text, us);

@@ -18,7 +18,8 @@
 
 /* ---- texts ---- */
 
-enum pg_plan { PG_PLAN_AUTO, PG_PLAN_CUSTOM };
+enum pg_plan { PG_PLAN_AUTO, PG_PLAN_CUSTOM, PG_PLAN_GENERIC };
+enum { PG_PLAN_TRIM = 2, PG_PLAN_LOW = 4 };
 enum pg_plan_phase { PG_PLAN_OBSERVED, PG_PLAN_ON_TRIAL, PG_PLAN_KEPT };
 
 struct pg_text {
@@ -28,13 +29,19 @@ struct pg_text {
     uint64_t hash;
     unsigned refs;
     double mean_us;  /* moving average of its time on the server, its share of a batch's */
-    bool is_suspect; /* was in a slow batch with others: measured alone next */
+    bool is_suspect; /* was in a batch that took surprisingly long: measured alone next */
     bool is_probing; /* and that run is under way */
+    double probe_us; /* the first of two runs alone that must both be slow; 0 = none yet */
     enum pg_plan plan;
+    enum pg_plan candidate; /* tried last */
     enum pg_plan_phase phase;
     unsigned plan_runs; /* measured in this phase */
+    unsigned plan_bad;  /* of them those that took too long for a generic plan */
+    unsigned plan_wins; /* trials in a row that another mode than 'auto' has won */
     double plan_sum_us;
-    double auto_us; /* on trial: what 'auto' took */
+    double plan_top_us[PG_PLAN_TRIM]; /* the longest of the runs, longest first */
+    double plan_low_us[PG_PLAN_LOW];  /* the shortest of them, shortest first */
+    double auto_us;                   /* on trial: what 'auto' took */
 };
 
 struct pg_texts {
@@ -56,8 +63,12 @@ static inline void pg_text_unref(struct pg_text *text)
     text->refs--;
 }
 
-/* One measured run with that plan mode; exact = it ran alone. */
-void pg_text_measured(struct pg_text *text, enum pg_plan plan, double us, bool exact);
+/*
+ * One measured run with that plan mode (or one batch of runs, then their mean).
+ *   exact  it ran alone
+ *   slow   what counts as slow (database.pool.slow_query)
+ */
+void pg_text_measured(struct pg_text *text, enum pg_plan plan, double us, bool exact, hs_us slow);
 
 static inline bool pg_text_is_slow(const struct pg_text *text, hs_us slow)
 {

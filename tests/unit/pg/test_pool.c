@@ -337,7 +337,7 @@ static void test_plan_cache_mode(void **state)
     struct ask asks[3];
 
     (void)state;
-    for (unsigned i = 0; i < 9; i++)
+    for (unsigned i = 0; i < 17; i++)
         ask_value(&w, READ, alice, slow, "auto");
     for (unsigned i = 0; i < 3; i++)
         ask(&w, &asks[i], READ, alice, i == 1 ? slow : "SELECT current_setting('plan_cache_mode')",

@@ -120,10 +120,13 @@ static void test_eviction(void **state)
     hs_identity_unref(a);
 }
 
+enum { SLOW = 20000, WINDOW = 16 };
+
 static void run(struct pg_text *text, unsigned n, double auto_us, double custom_us)
 {
     for (unsigned i = 0; i < n; i++)
-        pg_text_measured(text, text->plan, text->plan == PG_PLAN_AUTO ? auto_us : custom_us, false);
+        pg_text_measured(text, text->plan, text->plan == PG_PLAN_AUTO ? auto_us : custom_us,
+                         /* exact= */ false, SLOW);
 }
 
 static void test_plan_is_measured(void **state)
@@ -133,29 +136,106 @@ static void test_plan_is_measured(void **state)
 
     (void)state;
     assert_true(pg_texts_init(&texts, 8));
-    text = text_of(&texts, "fast");
-    run(text, 100, 500, 1);
-    assert_int_equal(text->phase, PG_PLAN_OBSERVED);
-    pg_text_unref(text);
     text = text_of(&texts, "custom wins");
-    run(text, 8, 68000, 120);
+    run(text, WINDOW, 68000, 120);
     assert_int_equal(text->phase, PG_PLAN_ON_TRIAL);
+    assert_int_equal(text->plan, PG_PLAN_CUSTOM);
     /* Answers to what was sent before the decision do not count. */
     for (unsigned i = 0; i < 20; i++)
-        pg_text_measured(text, PG_PLAN_AUTO, 68000, false);
+        pg_text_measured(text, PG_PLAN_AUTO, 68000, false, SLOW);
     assert_int_equal(text->phase, PG_PLAN_ON_TRIAL);
-    run(text, 8, 68000, 120);
+    run(text, WINDOW, 68000, 120);
+    assert_int_equal(text->phase, PG_PLAN_OBSERVED);
+    assert_int_equal(text->plan, PG_PLAN_AUTO);
+    run(text, 4 * WINDOW, 68000, 120);
     assert_int_equal(text->phase, PG_PLAN_KEPT);
     assert_int_equal(text->plan, PG_PLAN_CUSTOM);
     run(text, 10000, 68000, 120);
     assert_int_equal(text->phase, PG_PLAN_OBSERVED);
     pg_text_unref(text);
     text = text_of(&texts, "custom does not");
-    run(text, 16, 8000, 5000);
+    run(text, 2 * WINDOW, 8000, 5000);
     assert_int_equal(text->phase, PG_PLAN_KEPT);
     assert_int_equal(text->plan, PG_PLAN_AUTO);
     pg_text_unref(text);
     pg_texts_fini(&texts);
+}
+
+static void test_generic_plan_is_tried(void **state)
+{
+    struct pg_texts texts;
+    struct pg_text *text;
+
+    (void)state;
+    assert_true(pg_texts_init(&texts, 8));
+    text = text_of(&texts, "generic wins");
+    run(text, 6 * WINDOW, 90, 22);
+    assert_int_equal(text->phase, PG_PLAN_KEPT);
+    assert_int_equal(text->plan, PG_PLAN_GENERIC);
+    /* A few long runs are the machine's, many are the plan's. */
+    run(text, 3, 0, 68000);
+    assert_int_equal(text->plan, PG_PLAN_GENERIC);
+    run(text, 1, 0, 68000);
+    assert_int_equal(text->plan, PG_PLAN_AUTO);
+    assert_int_equal(text->phase, PG_PLAN_KEPT);
+    pg_text_unref(text);
+    text = text_of(&texts, "the same either way");
+    run(text, 2 * WINDOW, 60, 60);
+    assert_int_equal(text->phase, PG_PLAN_KEPT);
+    assert_int_equal(text->plan, PG_PLAN_AUTO);
+    pg_text_unref(text);
+    text = text_of(&texts, "generic is bad for some");
+    run(text, WINDOW, 90, 22);
+    assert_int_equal(text->plan, PG_PLAN_GENERIC);
+    run(text, 1, 90, 68000);
+    assert_int_equal(text->plan, PG_PLAN_AUTO);
+    pg_text_unref(text);
+    pg_texts_fini(&texts);
+}
+
+/* A run in eight that waited for a processor does not make a statement look worth planning. */
+static void test_plan_stands_noise(void **state)
+{
+    struct pg_texts texts;
+    struct pg_text *text;
+
+    (void)state;
+    assert_true(pg_texts_init(&texts, 8));
+    text = text_of(&texts, "noise");
+    for (unsigned i = 0; i < WINDOW; i++)
+        pg_text_measured(text, PG_PLAN_AUTO, i % WINDOW < 2 ? 200000 : 60, false, SLOW);
+    assert_int_equal(text->candidate, PG_PLAN_GENERIC);
+    pg_text_unref(text);
+    text = text_of(&texts, "luck");
+    run(text, 2 * WINDOW, 40000, 60);
+    assert_int_equal(text->plan_wins, 1);
+    /* Now it takes what it takes: the other choice is tried, from the start. */
+    run(text, WINDOW, 60, 60);
+    assert_int_equal(text->plan_wins, 0);
+    pg_text_unref(text);
+    pg_texts_fini(&texts);
+}
+
+static void test_one_run_does_not_make_slow(void **state)
+{
+    struct pg_texts texts;
+    struct pg_text *text;
+
+    (void)state;
+    assert_true(pg_texts_init(&texts, 8));
+    text = text_of(&texts, "waited once");
+    run(text, 100, 60, 60);
+    pg_text_measured(text, PG_PLAN_AUTO, 1e6, false, SLOW);
+    assert_true(text->mean_us < 150);
+    run(text, 100, 90000, 90000);
+    assert_true(pg_text_is_slow(text, SLOW));
+    pg_text_unref(text);
+    pg_texts_fini(&texts);
+}
+
+static void measured_alone(struct pg_text *text, double us)
+{
+    pg_text_measured(text, PG_PLAN_AUTO, us, /* exact= */ true, SLOW);
 }
 
 static void test_suspects(void **state)
@@ -167,12 +247,19 @@ static void test_suspects(void **state)
     assert_true(pg_texts_init(&texts, 8));
     text = text_of(&texts, "suspect");
     text->is_suspect = true;
-    assert_true(pg_text_is_slow(text, 20000));
-    pg_text_measured(text, PG_PLAN_AUTO, 10, /* exact= */ true);
-    assert_false(pg_text_is_slow(text, 20000));
+    assert_true(pg_text_is_slow(text, SLOW));
+    measured_alone(text, 10);
+    assert_false(pg_text_is_slow(text, SLOW));
     text->is_suspect = true;
-    pg_text_measured(text, PG_PLAN_AUTO, 90000, /* exact= */ true);
-    assert_true(pg_text_is_slow(text, 20000));
+    measured_alone(text, 90000);
+    assert_true(text->is_suspect);
+    measured_alone(text, 10);
+    assert_false(pg_text_is_slow(text, SLOW));
+    text->is_suspect = true;
+    measured_alone(text, 90000);
+    measured_alone(text, 80000);
+    assert_false(text->is_suspect);
+    assert_true(pg_text_is_slow(text, SLOW));
     pg_text_unref(text);
     pg_texts_fini(&texts);
 }
@@ -180,9 +267,14 @@ static void test_suspects(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_collisions), cmocka_unit_test(test_texts_are_bounded),
-        cmocka_unit_test(test_eviction),   cmocka_unit_test(test_plan_is_measured),
+        cmocka_unit_test(test_collisions),
+        cmocka_unit_test(test_texts_are_bounded),
+        cmocka_unit_test(test_eviction),
+        cmocka_unit_test(test_plan_is_measured),
         cmocka_unit_test(test_suspects),
+        cmocka_unit_test(test_plan_stands_noise),
+        cmocka_unit_test(test_one_run_does_not_make_slow),
+        cmocka_unit_test(test_generic_plan_is_tried),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
