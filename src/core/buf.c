@@ -47,14 +47,9 @@ bool hs_buf_grow(struct hs_buf *b, size_t more)
 
 void hs_buf_add_u64(struct hs_buf *b, uint64_t v)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
+    char digits[HS_U64_DIGITS_MAX];
 
-    do {
-        digits[--at] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    hs_buf_add(b, hs_strn(digits + at, sizeof(digits) - at));
+    hs_buf_add(b, hs_strn(digits, (size_t)(hs_u64_print(v, digits) - digits)));
 }
 
 void hs_buf_add_i64(struct hs_buf *b, int64_t v)

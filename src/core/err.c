@@ -69,30 +69,31 @@ hs_status hs_fail(struct hs_err *reterr, hs_status status, const char *fmt, ...)
     return status;
 }
 
+static hs_printf_like(2, 0) void fill_field(char *field, const char *fmt, va_list args)
+{
+    struct text text = print_cut(fmt, args);
+
+    memcpy(field, text.p, sizeof(text.p));
+}
+
 void hs_err_why(struct hs_err *reterr, const char *fmt, ...)
 {
     va_list args;
-    struct text text;
 
-    if (!reterr)
-        return;
     va_start(args, fmt);
-    text = print_cut(fmt, args);
+    if (reterr)
+        fill_field(reterr->why, fmt, args);
     va_end(args);
-    memcpy(reterr->why, text.p, sizeof(text.p));
 }
 
 void hs_err_hint(struct hs_err *reterr, const char *fmt, ...)
 {
     va_list args;
-    struct text text;
 
-    if (!reterr)
-        return;
     va_start(args, fmt);
-    text = print_cut(fmt, args);
+    if (reterr)
+        fill_field(reterr->hint, fmt, args);
     va_end(args);
-    memcpy(reterr->hint, text.p, sizeof(text.p));
 }
 
 unsigned hs_err_http(const struct hs_err *err)

@@ -84,6 +84,20 @@ bool hs_str_to_i64(struct hs_str s, int64_t *ret_v)
     return true;
 }
 
+/* The digits come out from the last to the first. */
+char *hs_u64_print(uint64_t v, char *to)
+{
+    char digits[HS_U64_DIGITS_MAX];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    memcpy(to, digits + at, sizeof(digits) - at);
+    return to + (sizeof(digits) - at);
+}
+
 static size_t utf8_sequence(const unsigned char *p, size_t left)
 {
     unsigned char low = 0x80;

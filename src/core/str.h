@@ -72,6 +72,10 @@ int hs_str_cmp(struct hs_str a, struct hs_str b);
 bool hs_str_to_u64(struct hs_str s, uint64_t *ret_v) hs_must_check;
 bool hs_str_to_i64(struct hs_str s, int64_t *ret_v) hs_must_check;
 
+enum { HS_U64_DIGITS_MAX = 20 };
+/* Writes v in decimal, at most HS_U64_DIGITS_MAX bytes and no NUL; returns the end of it. */
+char *hs_u64_print(uint64_t v, char *to);
+
 /* Valid UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). NUL is allowed. */
 bool hs_str_is_utf8(struct hs_str s);
 /* The longest length <= n at which s, valid UTF-8, can be cut without splitting a character. */

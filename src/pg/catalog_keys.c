@@ -47,14 +47,16 @@ static const struct pg_column **columns_of(struct hs_arena *a, const struct pg_r
     return columns;
 }
 
-static void fill_keys(struct pg_build *b, const PGresult *r, int from, int end)
+/* The keys of one relation, from row `from` on; returns the row behind them. */
+static int fill_keys(struct pg_build *b, const PGresult *r, int from)
 {
     struct pg_relation *relation = pg_build_relation(b, pg_cell_oid(r, from, 0));
+    int end = pg_cell_run(r, from, PQntuples(r), 0);
     struct pg_key *keys;
     size_t n = 0;
 
     if (!relation)
-        return;
+        return end;
     keys = HS_NEW_ARRAY(b->arena, (size_t)(end - from), struct pg_key);
     for (int row = from; keys && row < end; row++) {
         struct pg_key *key = &keys[n];
@@ -65,10 +67,11 @@ static void fill_keys(struct pg_build *b, const PGresult *r, int from, int end)
         n += key->columns != NULL;
     }
     if (n == 0)
-        return;
+        return end;
     relation->keys = keys;
     relation->n_keys = n;
     relation->primary = keys[0].is_primary ? &keys[0] : NULL;
+    return end;
 }
 
 static hs_status read_unique(struct pg_build *b, struct hs_err *reterr)
@@ -84,18 +87,11 @@ static hs_status read_unique(struct pg_build *b, struct hs_err *reterr)
         " AND i.indpred IS NULL AND i.indexprs IS NULL"
         " ORDER BY i.indrelid, i.indisprimary DESC, i.indexrelid",
         params, 1, &r, reterr);
-    int from = 0;
 
     if (status != HS_OK)
         return status;
-    while (from < PQntuples(r)) {
-        int end = from;
-
-        while (end < PQntuples(r) && pg_cell_oid(r, end, 0) == pg_cell_oid(r, from, 0))
-            end++;
-        fill_keys(b, r, from, end);
-        from = end;
-    }
+    for (int row = 0; row < PQntuples(r);)
+        row = fill_keys(b, r, row);
     return hs_arena_failed(b->arena) ? hs_fail_memory(reterr) : HS_OK;
 }
 

@@ -33,7 +33,7 @@
     "  SELECT t.*, n.nspname FROM need JOIN pg_type t USING (oid)"                                 \
     "  JOIN pg_namespace n ON n.oid = t.typnamespace)"                                             \
     "SELECT 'T', t.oid, 0::float8, format_type(t.oid, NULL), t.typtype::text,"                     \
-    "  CASE WHEN t.oid IN (22, 30) THEN ' ' ELSE coalesce(e.typdelim, ',')::text END,"             \
+    "  CASE WHEN t.oid IN (22, 30) THEN ' ' ELSE coalesce(e.typdelim, t.typdelim)::text END,"      \
     "  t.typbasetype, coalesce(e.oid, 0), quote_ident(t.nspname) || '.' || quote_ident(t.typname)" \
     "  FROM types t LEFT JOIN pg_type e ON e.oid = t.typelem"                                      \
     "   AND t.typsubscript = 'array_subscript_handler'::regproc"                                   \
@@ -90,17 +90,6 @@ static int rows_of(const PGresult *r, int from, char what)
     return row - from;
 }
 
-/* How many rows from `from` belong to the type of that row. */
-static int run_of(const PGresult *r, int from, int end)
-{
-    uint32_t oid = pg_cell_oid(r, from, COL_OID);
-    int row = from;
-
-    while (row < end && pg_cell_oid(r, row, COL_OID) == oid)
-        row++;
-    return row - from;
-}
-
 static void fill_type(struct pg_build *b, const PGresult *r, int row)
 {
     struct pg_type *t = &b->types[row];
@@ -118,7 +107,7 @@ static void fill_fields(struct pg_build *b, const PGresult *r, int from, int end
 {
     while (from < end) {
         struct pg_type *t = type_at(b, r, from);
-        int n = run_of(r, from, end);
+        int n = pg_cell_run(r, from, end, COL_OID) - from;
         struct pg_field *fields = HS_NEW_ARRAY(b->arena, (size_t)n, struct pg_field);
 
         for (int i = 0; fields && i < n; i++) {
@@ -137,7 +126,7 @@ static void fill_labels(struct pg_build *b, const PGresult *r, int from, int end
 {
     while (from < end) {
         struct pg_type *t = type_at(b, r, from);
-        int n = run_of(r, from, end);
+        int n = pg_cell_run(r, from, end, COL_OID) - from;
         struct hs_str *labels = HS_NEW_ARRAY(b->arena, (size_t)n, struct hs_str);
 
         for (int i = 0; labels && i < n; i++)

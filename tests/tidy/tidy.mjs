@@ -7,6 +7,7 @@
 //   banned      functions that are unsafe, or belong to one place
 //   size        files of at most 800 lines, functions of at most 70
 //   text        no TODO, a licence line in each file, no word about one machine
+//   codes       each error code is raised somewhere, and some test meets it
 //
 // usage: node tests/tidy/tidy.mjs [rule...]
 
@@ -226,6 +227,25 @@ function text(files, sources) {
     }
 }
 
+// ---- error codes -----------------------------------------------------------
+
+/** A comparison asks for a code that something else raised. A test names the code's constant or its public name, quoted. */
+function codes(sources, tests) {
+    const table = 'src/core/status.def';
+    if (!fs.existsSync(path.join(ROOT, table))) return;
+    const code = sources.map((file) => codeOnly(read(file))).join('\n');
+    const tested = tests.map(read).join('\n');
+    const rows = read(table);
+    for (const { 1: name, 2: text, index } of rows.matchAll(/^HS_STATUS\((\w+), \d+, "(\w+)"/gm)) {
+        if (!new RegExp(`(?<![=!]= |case )\\bHS_E_${name}\\b`).test(code)) {
+            breach(table, lineAt(rows, index), `nothing raises HS_E_${name}: delete the row`);
+        }
+        if (!new RegExp(`\\bHS_E_${name}\\b|(["'\`])${text}\\1`).test(tested)) {
+            breach(table, lineAt(rows, index), `no test meets HS_E_${name} or '${text}': write one that provokes it`);
+        }
+    }
+}
+
 // ---- all -------------------------------------------------------------------
 
 const ownRules = (file) => !file.startsWith('tests/tidy/');
@@ -233,6 +253,7 @@ const inSrc = [...walk('src')].filter((file) => /\.[ch]$/.test(file));
 const all = ['src', 'tests', 'sql', 'examples', 'docs', 'packaging', 'web', 'tools', '.ci'].flatMap((folder) => [...walk(folder)])
     .concat(fs.readdirSync(ROOT, { withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => entry.name))
     .filter((file) => !file.endsWith('package-lock.json'));
+const inTests = all.filter((file) => /^tests\/(unit|e2e|chaos)\/.*\.(c|h|mjs)$/.test(file));
 const isCode = (file) => /\.([ch]|def|mjs|js|sh|py)$|^dev$|^\.ci\/run$/.test(file);
 
 const RULES = {
@@ -241,6 +262,7 @@ const RULES = {
     banned: () => banned(inSrc),
     size: () => size(all.filter(isCode)),
     text: () => text(all.filter(ownRules), all.filter(isCode)),
+    codes: () => codes(inSrc, inTests),
 };
 
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(RULES);

@@ -49,6 +49,12 @@ refused('a file without licence', 'tests/e2e/a.test.mjs', 'test();\n', /SPDX/);
 refused('unfinished work', 'docs/a.md', `${'TO'}${'DO'} later\n`, /unfinished/);
 refused('a path of one machine', 'README.md', `see /ro${'ot'}/notes\n`, /a path of one machine/);
 
+const STATUS = { 'src/core/status.def': c('HS_STATUS(GONE, 404, "gone", "")\n') };
+refused('a code that nothing raises', 'src/api/a.c', c('/* HS_E_GONE */\nbool b = a == HS_E_GONE;\n'),
+    /status\.def:2: nothing raises HS_E_GONE/, { ...STATUS, 'tests/unit/a.c': c('HS_E_GONE;\n') });
+refused('a code that no test meets', 'src/api/a.c', c('return HS_E_GONE;\n'),
+    /status\.def:2: no test meets HS_E_GONE or 'gone'/, { ...STATUS, 'tests/e2e/a.mjs': c('gone;\n') });
+
 test('leaves good code alone', (t) => {
     const { code, lines } = tidy(t, {
         'src/pg/a.c': c('#include "pg/a_int.h"\n#include "net/b.h"\n#include <libpq-fe.h>\n' +
@@ -57,6 +63,9 @@ test('leaves good code alone', (t) => {
         'src/pg/a_int.h': c('#include <stddef.h>\nsize_t a(void);\n'),
         'src/net/b.h': c('#include <uv.h>\n'),
         'src/core/mem.c': c('free(a);\n'),
+        ...STATUS,
+        'src/api/a.c': c('return hs_fail(e, HS_E_GONE, "gone");\n'),
+        'tests/e2e/a.mjs': c("equal(code, 'gone');\n"),
         'src/core/long.c': c(`int a(void)\n{\n${'    b();\n'.repeat(68)}}\n`),
         'src/main.c': c('#include "cmd/b.h"\n'),
     });

@@ -43,7 +43,7 @@ static hs_status build(const char *columns, struct hs_str search, struct hs_str 
     struct api_model *model = NULL;
     hs_status status;
 
-    setup.camel_names = camel;
+    setup.rules.camel_names = camel;
     setup.search = &search;
     setup.n_search = search.n > 0;
     setup.relations = &relation;
@@ -221,13 +221,14 @@ static void test_shown_in_queries(void **state)
     hs_arena_init(&arena, 1 << 20);
     for (size_t i = 0; i < HS_LEN(rows); i++) {
         struct hs_str role = hs_str(rows[i].role);
+        const struct hs_identity who = {.role = role};
         struct hs_str query = hs_str(rows[i].query);
         const char *key[] = {"1"};
         struct simple_query list;
         struct simple_query item;
         struct hs_err err;
 
-        assert_int_equal(simple_read_list(model, people, role, query, &arena, &list, &err), HS_OK);
+        assert_int_equal(simple_read_list(model, people, &who, query, &arena, &list, &err), HS_OK);
         assert_int_equal(simple_read_item(model, people, role, key, query, &arena, &item, &err),
                          HS_OK);
         assert_int_equal(list.tree.n_fields, rows[i].n_people);

@@ -10,14 +10,13 @@
 
 #include "core/json.h"
 #include "fault.h"
-#include "pg/cluster_catalog.h"
+#include "pg/catalog_world.h"
 #include "pg/pool_int.h"
 #include "test.h"
 
 enum { ROWS = 40, OUT_MAX = 64 << 20 };
 
-static struct catalog_cluster cluster;
-static PGconn *owner;
+static struct catalog_world world;
 static struct pg_catalog *catalog;
 
 struct base {
@@ -128,7 +127,7 @@ static void sql_f(const char *fmt, ...)
     va_start(args, fmt);
     assert_true(vsnprintf(text, sizeof(text), fmt, args) < (int)sizeof(text));
     va_end(args);
-    catalog_sql(owner, text);
+    (void)pg_cluster_exec(world.owner, text);
 }
 
 /* Polymorphic array functions do not take these as elements. */
@@ -181,10 +180,10 @@ static const struct pg_relation *table(size_t i)
 
 static PGresult *query(const char *sql)
 {
-    PGresult *r = PQexec(owner, sql);
+    PGresult *r = PQexec(world.owner, sql);
 
     if (PQresultStatus(r) != PGRES_TUPLES_OK)
-        fail_msg("%s: %s", sql, PQerrorMessage(owner));
+        fail_msg("%s: %s", sql, PQerrorMessage(world.owner));
     return r;
 }
 
@@ -420,20 +419,9 @@ static void test_short_memory(void **state)
 static void read_catalog(void)
 {
     static const struct hs_str schema = {"app", 3};
-    char url[256];
-    struct pg_catalog_setup setup = {
-        .url = catalog_cluster_url(&cluster, "login", url, sizeof(url)),
-        .schemas = &schema,
-        .n_schemas = 1,
-        .connect_timeout = 5 * HS_SECOND,
-        .statement_timeout = 20 * HS_SECOND};
-    struct pg_catalog_reader *reader;
-    struct hs_err err;
+    struct pg_catalog_setup setup = catalog_world_setup(&world, "login", &schema, 1);
 
-    assert_int_equal(pg_catalog_reader_new(&setup, &reader, &err), HS_OK);
-    if (pg_catalog_read(reader, &catalog, &err) != HS_OK)
-        fail_msg("%s: %s (%s)", err.what, err.why, err.sqlstate);
-    pg_catalog_reader_free(reader);
+    catalog = catalog_world_read_once(&setup);
 }
 
 static int set_up(void **state)
@@ -441,9 +429,7 @@ static int set_up(void **state)
     struct hs_rng rng = test_rng();
 
     (void)state;
-    catalog_cluster_start(&cluster);
-    owner = catalog_cluster_connect(&cluster, "postgres");
-    catalog_sql(owner, helpers);
+    catalog_world_open(&world, helpers);
     sql_f("CREATE TABLE comps (c comp[]); CREATE TABLE typed (a int8, b text, c int8[], d comp)");
     sql_f("SELECT setseed(%f)", (double)hs_rng_below(&rng, 1000000) / 1000000);
     for (size_t i = 0; i < HS_LEN(bases); i++)
@@ -456,8 +442,7 @@ static int tear_down(void **state)
 {
     (void)state;
     pg_catalog_unref(catalog);
-    PQfinish(owner);
-    catalog_cluster_stop(&cluster);
+    catalog_world_close(&world);
     return 0;
 }
 

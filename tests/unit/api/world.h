@@ -11,6 +11,14 @@
 #include "core/mem.h"
 #include "pg/catalog_int.h"
 
+/* A caller without a role and without limits. */
+static inline const struct hs_identity *world_nobody(void)
+{
+    static const struct hs_identity nobody = {.role = {"", 0}};
+
+    return &nobody;
+}
+
 enum world_relation { COMPANIES, KEYLESS, MESSAGES, PAIRS, PEOPLE, WORLD_RELATIONS };
 
 static const struct hs_str world_moods[] = {{"happy", 5}, {"sad", 3}};
@@ -261,13 +269,13 @@ static const struct hs_str world_relations[] = {
 static inline struct api_setup world_setup(void)
 {
     return (struct api_setup){.path = HS_STR("/api/v1"),
-                              .limit_default = 20,
-                              .limit_max = 1000,
-                              .page_depth_max = 10000,
-                              .filters_max = 10,
-                              .in_max = 5,
-                              .include_rows_max = 100000,
-                              .camel_names = true,
+                              .rules = {.limit_default = 20,
+                                        .limit_max = 1000,
+                                        .page_depth_max = 10000,
+                                        .filters_max = 10,
+                                        .in_max = 5,
+                                        .include_rows_max = 100000,
+                                        .camel_names = true},
                               .search = world_search,
                               .n_search = HS_LEN(world_search),
                               .relations = world_relations,

@@ -85,6 +85,25 @@ static void test_numbers(void **state)
     assert_int_equal(i, 0);
 }
 
+static void test_number_printed(void **state)
+{
+    uint64_t values[2 * HS_U64_DIGITS_MAX + 1] = {UINT64_MAX};
+    size_t n = 1;
+
+    (void)state;
+    for (uint64_t power = 1; power <= UINT64_MAX / 10; power *= 10) {
+        values[n++] = power - 1;
+        values[n++] = power;
+    }
+    for (size_t i = 0; i < n; i++) {
+        char expected[HS_U64_DIGITS_MAX + 1];
+        char got[HS_U64_DIGITS_MAX];
+
+        (void)snprintf(expected, sizeof(expected), "%llu", (unsigned long long)values[i]);
+        assert_str(hs_strn(got, (size_t)(hs_u64_print(values[i], got) - got)), hs_str(expected));
+    }
+}
+
 /* ---- UTF-8 ---- */
 
 static size_t encode(uint32_t c, unsigned char to[static 4])
@@ -260,10 +279,10 @@ static void test_utf8_cut(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cut_trim_sub),     cmocka_unit_test(test_compare),
-        cmocka_unit_test(test_numbers),          cmocka_unit_test(test_utf8_all_short),
-        cmocka_unit_test(test_utf8_all_scalars), cmocka_unit_test(test_utf8_random_texts),
-        cmocka_unit_test(test_utf8_cut),
+        cmocka_unit_test(test_cut_trim_sub),      cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_numbers),           cmocka_unit_test(test_number_printed),
+        cmocka_unit_test(test_utf8_all_short),    cmocka_unit_test(test_utf8_all_scalars),
+        cmocka_unit_test(test_utf8_random_texts), cmocka_unit_test(test_utf8_cut),
     };
 
     return cmocka_run_group_tests(tests, make_reference, free_reference);

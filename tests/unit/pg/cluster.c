@@ -32,15 +32,12 @@ static const struct passwd *server_user(void)
     return user;
 }
 
-static pid_t spawn(const struct pg_cluster *cluster, char *const argv[])
+pid_t pg_cluster_spawn(const struct pg_cluster *cluster, const char *path, char *const argv[])
 {
     const struct passwd *user = server_user();
-    const char *bin = getenv("PG_BIN");
-    char path[256];
     char log[96];
     pid_t pid;
 
-    (void)snprintf(path, sizeof(path), "%s/%s", bin ? bin : "/usr/lib/postgresql/15/bin", argv[0]);
     (void)snprintf(log, sizeof(log), "%s/log", cluster->dir);
     pid = fork();
     if (pid < 0)
@@ -54,6 +51,15 @@ static pid_t spawn(const struct pg_cluster *cluster, char *const argv[])
         _exit(126);
     (void)execv(path, argv);
     _exit(127);
+}
+
+static pid_t spawn(const struct pg_cluster *cluster, char *const argv[])
+{
+    const char *bin = getenv("PG_BIN");
+    char path[256];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", bin ? bin : "/usr/lib/postgresql/15/bin", argv[0]);
+    return pg_cluster_spawn(cluster, path, argv);
 }
 
 static void run(const struct pg_cluster *cluster, char *const argv[])
@@ -99,13 +105,12 @@ void pg_cluster_make(struct pg_cluster *cluster)
     pg_cluster_start(cluster);
 }
 
-static PGconn *try_connect(const struct pg_cluster *cluster)
+struct hs_str pg_cluster_url(const struct pg_cluster *cluster, const char *user, char *to,
+                             size_t size)
 {
-    char url[160];
-
-    (void)snprintf(url, sizeof(url), "host=%s port=%u user=postgres dbname=postgres", cluster->dir,
-                   cluster->port);
-    return PQconnectdb(url);
+    (void)snprintf(to, size, "host=%s port=%u user=%s dbname=postgres", cluster->dir, cluster->port,
+                   user);
+    return hs_str(to);
 }
 
 void pg_cluster_start(struct pg_cluster *cluster)
@@ -113,6 +118,7 @@ void pg_cluster_start(struct pg_cluster *cluster)
     char data[80];
     char socket_dir[100];
     char port[32];
+    char url[160];
     char *argv[] = {(char[]){"postgres"},
                     (char[]){"-D"},
                     data,
@@ -129,14 +135,9 @@ void pg_cluster_start(struct pg_cluster *cluster)
     (void)snprintf(data, sizeof(data), "%s/data", cluster->dir);
     (void)snprintf(socket_dir, sizeof(socket_dir), "%s", cluster->dir);
     (void)snprintf(port, sizeof(port), "%u", cluster->port);
+    (void)pg_cluster_url(cluster, "postgres", url, sizeof(url));
     cluster->pid = spawn(cluster, argv);
-    for (;;) {
-        PGconn *conn = try_connect(cluster);
-        bool is_up = PQstatus(conn) == CONNECTION_OK;
-
-        PQfinish(conn);
-        if (is_up)
-            return;
+    while (PQping(url) != PQPING_OK) {
         if (waitpid(cluster->pid, NULL, WNOHANG) != 0) {
             (void)fprintf(stderr, "PostgreSQL did not start, see %s/log\n", cluster->dir);
             exit(2);
@@ -168,9 +169,27 @@ void pg_cluster_remove(struct pg_cluster *cluster)
     (void)waitpid(pid, &status, 0);
 }
 
-long pg_cluster_sql(const struct pg_cluster *cluster, const char *sql)
+static void drop_notice(void *arg, const char *message)
 {
-    PGconn *conn = try_connect(cluster);
+    (void)arg;
+    (void)message;
+}
+
+PGconn *pg_cluster_connect(const struct pg_cluster *cluster, const char *user)
+{
+    char url[160];
+    PGconn *conn = PQconnectdb(pg_cluster_url(cluster, user, url, sizeof(url)).p);
+
+    if (PQstatus(conn) != CONNECTION_OK) {
+        (void)fprintf(stderr, "%s", PQerrorMessage(conn));
+        exit(2);
+    }
+    (void)PQsetNoticeProcessor(conn, drop_notice, NULL);
+    return conn;
+}
+
+long pg_cluster_exec(PGconn *conn, const char *sql)
+{
     PGresult *res = PQexec(conn, sql);
     long value = 0;
 
@@ -181,6 +200,14 @@ long pg_cluster_sql(const struct pg_cluster *cluster, const char *sql)
     if (PQntuples(res) && PQnfields(res))
         value = strtol(PQgetvalue(res, 0, 0), NULL, 10);
     PQclear(res);
+    return value;
+}
+
+long pg_cluster_sql(const struct pg_cluster *cluster, const char *sql)
+{
+    PGconn *conn = pg_cluster_connect(cluster, "postgres");
+    long value = pg_cluster_exec(conn, sql);
+
     PQfinish(conn);
     return value;
 }

@@ -7,9 +7,11 @@
 #ifndef UNIT_PG_CLUSTER_H
 #define UNIT_PG_CLUSTER_H
 
+#include <libpq-fe.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <sys/types.h>
+
+#include "core/str.h"
 
 struct pg_cluster {
     char dir[64]; /* socket folder; the data is in dir/data */
@@ -23,7 +25,16 @@ void pg_cluster_start(struct pg_cluster *cluster);
 /* fast = drops its clients; otherwise a crash (SIGQUIT). */
 void pg_cluster_stop(struct pg_cluster *cluster, bool fast);
 void pg_cluster_remove(struct pg_cluster *cluster);
-/* Runs SQL as the superuser; it must succeed. Returns the first value as a number (0 if none). */
+/* "host=... port=... user=... dbname=postgres", written to `to`. */
+struct hs_str pg_cluster_url(const struct pg_cluster *cluster, const char *user, char *to,
+                             size_t size);
+/* The caller finishes it. Notices are dropped. */
+PGconn *pg_cluster_connect(const struct pg_cluster *cluster, const char *user);
+/* Runs SQL, which must succeed. Returns the first value as a number (0 if none). */
+long pg_cluster_exec(PGconn *conn, const char *sql);
+/* The same on a connection of its own, as the superuser. */
 long pg_cluster_sql(const struct pg_cluster *cluster, const char *sql);
+/* Another program as the server's user, its output in dir/log; it ends when the test does. */
+pid_t pg_cluster_spawn(const struct pg_cluster *cluster, const char *path, char *const argv[]);
 
 #endif

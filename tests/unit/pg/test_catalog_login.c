@@ -3,17 +3,15 @@
  * Which logins may serve: each case makes one thing wrong and reads the reason. Poolers: a real PgBouncer
  * in each of its modes (Debian's package; PGBOUNCER names another binary).
  */
-#include <libpq-fe.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "pg/catalog.h"
-#include "pg/cluster_catalog.h"
+#include "pg/catalog_world.h"
 #include "test.h"
 
-static struct catalog_cluster cluster;
-static PGconn *owner;
+static struct catalog_world world;
+static struct pg_cluster pooler; /* in the same folder, on a port of its own */
 
 static const struct hs_str schema = {"app", 3};
 static const struct hs_str viewer_only[] = {{"viewer", 6}, {"", 0}};
@@ -54,23 +52,20 @@ static const struct login_case cases[] = {
      "DROP TABLE other.mine", "plain", "", NULL},
 };
 
-static hs_status read_as(const char *host, const char *login, const char *allow, struct hs_err *err)
+static hs_status read_as(const struct pg_cluster *at, const char *login, const char *allow,
+                         struct hs_err *err)
 {
     char url[256];
-    struct pg_catalog_setup setup = {.schemas = &schema,
-                                     .n_schemas = 1,
-                                     .allow_login = hs_str(allow),
-                                     .roles = viewer_only,
-                                     .n_roles = HS_LEN(viewer_only),
-                                     .connect_timeout = 5 * HS_SECOND,
-                                     .statement_timeout = 5 * HS_SECOND};
+    struct pg_catalog_setup setup = catalog_world_setup(&world, login, &schema, 1);
     struct pg_catalog_reader *reader;
     struct pg_catalog *c = NULL;
     hs_status status;
 
-    (void)snprintf(url, sizeof(url), "host=%s user=%s dbname=postgres", host, login);
-    setup.url = hs_str(url);
-    assert_int_equal(pg_catalog_reader_new(&setup, &reader, err), HS_OK);
+    setup.url = pg_cluster_url(at, login, url, sizeof(url));
+    setup.allow_login = hs_str(allow);
+    setup.roles = viewer_only;
+    setup.n_roles = HS_LEN(viewer_only);
+    reader = catalog_world_reader(&setup);
     hs_err_clear(err);
     status = pg_catalog_read(reader, &c, err);
     pg_catalog_unref(c);
@@ -85,9 +80,9 @@ static void test_logins(void **state)
         struct hs_err err;
         hs_status status;
 
-        catalog_sql(owner, cases[i].sql);
-        status = read_as(cluster.dir, cases[i].login, cases[i].allow, &err);
-        catalog_sql(owner, cases[i].undo);
+        (void)pg_cluster_exec(world.owner, cases[i].sql);
+        status = read_as(&world.cluster, cases[i].login, cases[i].allow, &err);
+        (void)pg_cluster_exec(world.owner, cases[i].undo);
         if (status != (cases[i].says ? HS_E_PG_LOGIN : HS_OK))
             fail_msg("case %zu (%s): status %d: %s: %s", i, cases[i].sql, status, err.what,
                      err.why);
@@ -105,11 +100,12 @@ static void write_config(const char *file, const char *mode, bool round_robin)
     assert_non_null(f);
     (void)fprintf(
         f,
-        "[databases]\npostgres = host=%s\n[pgbouncer]\nunix_socket_dir = %s\nlisten_port = 6432\n"
+        "[databases]\npostgres = host=%s port=%u\n[pgbouncer]\nunix_socket_dir = %s\nlisten_port = %u\n"
         "auth_type = trust\nauth_file = %s/users\npool_mode = %s\nunix_socket_mode = 0777\n%s\n",
-        cluster.dir, cluster.dir, cluster.dir, mode, round_robin ? "server_round_robin = 1" : "");
+        world.cluster.dir, world.cluster.port, pooler.dir, pooler.port, pooler.dir, mode,
+        round_robin ? "server_round_robin = 1" : "");
     (void)fclose(f);
-    (void)snprintf(users, sizeof(users), "%s/users", cluster.dir);
+    (void)snprintf(users, sizeof(users), "%s/users", pooler.dir);
     f = fopen(users, "w");
     assert_non_null(f);
     (void)fputs("\"plain\" \"\"\n", f);
@@ -121,24 +117,21 @@ static pid_t start_pooler(const char *mode, bool round_robin)
     const char *program = getenv("PGBOUNCER") ? getenv("PGBOUNCER") : "/usr/sbin/pgbouncer";
     char config[128];
     char quiet[] = "-q";
+    char url[256];
     char *argv[] = {quiet, quiet, config, NULL};
     pid_t pid;
 
-    (void)snprintf(config, sizeof(config), "%s/%s.ini", cluster.dir, mode);
+    (void)snprintf(config, sizeof(config), "%s/%s.ini", pooler.dir, mode);
     write_config(config, mode, round_robin);
-    pid = catalog_spawn(program, argv);
-    for (int i = 0;; i++) {
-        char url[256];
-
-        (void)snprintf(url, sizeof(url), "host=%s port=6432 user=plain dbname=postgres",
-                       cluster.dir);
-        if (PQping(url) == PQPING_OK)
-            return pid;
+    pid = pg_cluster_spawn(&pooler, program, argv);
+    (void)pg_cluster_url(&pooler, "plain", url, sizeof(url));
+    for (int i = 0; PQping(url) != PQPING_OK; i++) {
         if (i > 1000)
             fail_msg("%s does not start: install Debian's package pgbouncer, or set PGBOUNCER",
                      program);
         (void)usleep(10000);
     }
+    return pid;
 }
 
 static void stop_pooler(pid_t pid)
@@ -151,19 +144,15 @@ static void stop_pooler(pid_t pid)
 static void read_behind(const char *mode, bool round_robin, hs_status expected)
 {
     pid_t pid = start_pooler(mode, round_robin);
-    char host[200];
     struct hs_err err;
-    PGconn *busy;
 
-    (void)snprintf(host, sizeof(host), "%s port=6432", cluster.dir);
     for (int round = 0; round < 5; round++) {
+        PGconn *busy = pg_cluster_connect(&pooler, "plain");
         hs_status status;
-        char url[256];
 
-        (void)snprintf(url, sizeof(url), "host=%s user=plain dbname=postgres", host);
-        busy = PQconnectdb(url);
-        catalog_sql(busy, round % 2 && strcmp(mode, "statement") != 0 ? "BEGIN" : "SELECT 1");
-        status = read_as(host, "plain", "", &err);
+        (void)pg_cluster_exec(busy,
+                              round % 2 && strcmp(mode, "statement") != 0 ? "BEGIN" : "SELECT 1");
+        status = read_as(&pooler, "plain", "", &err);
         PQfinish(busy);
         if (status != expected)
             fail_msg("%s, round %d: status %d: %s: %s", mode, round, status, err.what, err.why);
@@ -176,6 +165,8 @@ static void read_behind(const char *mode, bool round_robin, hs_status expected)
 static void test_poolers(void **state)
 {
     (void)state;
+    pooler = world.cluster;
+    pooler.port = 6432;
     read_behind("transaction", /* round_robin= */ true, HS_E_PG_LOGIN);
     read_behind("transaction", /* round_robin= */ false, HS_E_PG_LOGIN);
     read_behind("statement", /* round_robin= */ false, HS_E_PG_LOGIN);
@@ -185,10 +176,8 @@ static void test_poolers(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    catalog_cluster_start(&cluster);
-    owner = catalog_cluster_connect(&cluster, "postgres");
-    catalog_sql(
-        owner,
+    catalog_world_open(
+        &world,
         "CREATE ROLE maker; CREATE ROLE viewer; CREATE ROLE plain LOGIN; GRANT viewer TO plain;"
         "CREATE SCHEMA app; CREATE SCHEMA other; CREATE TABLE app.t (id int);"
         "ALTER TABLE app.t OWNER TO maker");
@@ -198,8 +187,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    PQfinish(owner);
-    catalog_cluster_stop(&cluster);
+    catalog_world_close(&world);
     return 0;
 }
 

@@ -5,14 +5,10 @@
  */
 #include "pg/catalog.h"
 
-#include <libpq-fe.h>
-
-#include "pg/cluster_catalog.h"
+#include "pg/catalog_world.h"
 #include "test.h"
 
-static struct catalog_cluster cluster;
-static PGconn *owner;
-static char url[256];
+static struct catalog_world world;
 static const struct hs_str schemas[] = {{"app", 3}, {"closed", 6}};
 /* The empty name is left out, as where there is no anonymous role. */
 static const struct hs_str roles[] = {{"plain", 5},  {"columns", 7}, {"", 0},    {"heir", 4},
@@ -62,35 +58,19 @@ static const struct {
 
 static struct pg_catalog_setup setup_of(const struct hs_str *names, size_t n_names)
 {
-    return (struct pg_catalog_setup){
-        .url = catalog_cluster_url(&cluster, "hasten_login", url, sizeof(url)),
-        .schemas = schemas,
-        .n_schemas = HS_LEN(schemas),
-        .roles = names,
-        .n_roles = n_names,
-        .connect_timeout = 5 * HS_SECOND,
-        .statement_timeout = 5 * HS_SECOND,
-    };
+    struct pg_catalog_setup setup = catalog_world_setup(&world, "hasten_login", schemas,
+                                                        HS_LEN(schemas));
+
+    setup.roles = names;
+    setup.n_roles = n_names;
+    return setup;
 }
 
 static struct pg_catalog_reader *new_reader(const struct hs_str *names, size_t n_names)
 {
     struct pg_catalog_setup setup = setup_of(names, n_names);
-    struct pg_catalog_reader *reader;
-    struct hs_err err;
 
-    assert_int_equal(pg_catalog_reader_new(&setup, &reader, &err), HS_OK);
-    return reader;
-}
-
-static struct pg_catalog *read_with(struct pg_catalog_reader *reader)
-{
-    struct pg_catalog *c;
-    struct hs_err err;
-
-    if (pg_catalog_read(reader, &c, &err) != HS_OK)
-        fail_msg("%s: %s (%s)", err.what, err.why, err.sqlstate);
-    return c;
+    return catalog_world_reader(&setup);
 }
 
 static uint64_t readers_of(const struct pg_catalog *c, const char *relation, const char *column)
@@ -108,7 +88,7 @@ static bool may_select(const struct pg_catalog *c, size_t role, const char *rela
                        const char *column)
 {
     const struct pg_relation *r = pg_catalog_relation(c, hs_str(relation));
-    char *name = PQescapeIdentifier(owner, c->roles[role].p, c->roles[role].n);
+    char *name = PQescapeIdentifier(world.owner, c->roles[role].p, c->roles[role].n);
     char sql[256];
     PGresult *result;
     bool may;
@@ -117,19 +97,19 @@ static bool may_select(const struct pg_catalog *c, size_t role, const char *rela
                    column ? "\"" : "", column ? column : "count(*)", column ? "\"" : "",
                    HS_FMT(r->quoted));
     PQfreemem(name);
-    result = PQexec(owner, sql);
+    result = PQexec(world.owner, sql);
     may = PQresultStatus(result) == PGRES_TUPLES_OK;
     if (!may)
         assert_string_equal(PQresultErrorField(result, PG_DIAG_SQLSTATE), "42501");
     PQclear(result);
-    catalog_sql(owner, "ROLLBACK");
+    (void)pg_cluster_exec(world.owner, "ROLLBACK");
     return may;
 }
 
 static void test_bits(void **state)
 {
     struct pg_catalog_reader *reader = new_reader(roles, HS_LEN(roles));
-    struct pg_catalog *c = read_with(reader);
+    struct pg_catalog *c = catalog_world_read(reader);
 
     (void)state;
     assert_int_equal(c->n_roles, HS_LEN(roles) - 1);
@@ -184,17 +164,17 @@ static void test_changes(void **state)
     struct pg_catalog_reader *reader = new_reader(roles, HS_LEN(roles));
 
     (void)state;
-    pg_catalog_unref(read_with(reader));
+    pg_catalog_unref(catalog_world_read(reader));
     for (size_t i = 0; i < HS_LEN(changes); i++) {
         struct pg_catalog *c;
         struct hs_err err;
         bool changed = false;
 
-        catalog_sql(owner, changes[i].sql);
+        (void)pg_cluster_exec(world.owner, changes[i].sql);
         assert_int_equal(pg_catalog_watch(reader, 0, /* stop_fd= */ -1, &changed, &err), HS_OK);
         if (!changed)
             fail_msg("not noticed: %s", changes[i].sql);
-        c = read_with(reader);
+        c = catalog_world_read(reader);
         if (!(readers_of(c, changes[i].relation, changes[i].column) & changes[i].bit) ==
             changes[i].may)
             fail_msg("without effect: %s", changes[i].sql);
@@ -206,7 +186,7 @@ static void test_changes(void **state)
 static void test_bound(void **state)
 {
     static char texts[HS_ROLES_MAX + 1][16];
-    struct hs_str names[HS_ROLES_MAX + 1];
+    struct hs_str names[HS_ROLES_MAX + 1] = {{0}};
     struct pg_catalog_setup setup = setup_of(names, HS_LEN(names));
     struct pg_catalog_reader *reader = NULL;
     struct pg_catalog *c;
@@ -219,7 +199,7 @@ static void test_bound(void **state)
         (void)snprintf(texts[i], sizeof(texts[i]), "role_%zu", i);
         (void)snprintf(sql, sizeof(sql), "CREATE ROLE %s; GRANT %s TO hasten_login", texts[i],
                        texts[i]);
-        catalog_sql(owner, sql);
+        (void)pg_cluster_exec(world.owner, sql);
         names[i] = hs_str(texts[i]);
     }
     assert_int_equal(pg_catalog_reader_new(&setup, &reader, &err), HS_E_CONFIG);
@@ -227,9 +207,9 @@ static void test_bound(void **state)
     assert_non_null(strstr(err.what, "65 roles"));
     assert_non_null(strstr(err.what, "64"));
     /* As many as there may be: the last has the highest bit. */
-    catalog_sql(owner, "GRANT SELECT ON app.whole TO role_63");
+    (void)pg_cluster_exec(world.owner, "GRANT SELECT ON app.whole TO role_63");
     reader = new_reader(names, HS_ROLES_MAX);
-    c = read_with(reader);
+    c = catalog_world_read(reader);
     assert_true(pg_catalog_reader_bit(c, HS_STR("role_63")) == UINT64_C(1) << 63);
     assert_true(readers_of(c, "whole", "a") == UINT64_C(1) << 63);
     assert_true(readers_of(c, "everyone", "b") == UINT64_MAX);
@@ -237,7 +217,7 @@ static void test_bound(void **state)
     pg_catalog_reader_free(reader);
     /* None at all. */
     reader = new_reader(NULL, 0);
-    c = read_with(reader);
+    c = catalog_world_read(reader);
     assert_int_equal(c->n_roles, 0);
     assert_true(readers_of(c, "everyone", NULL) == 0);
     assert_int_equal(pg_catalog_role(c, HS_STR("plain")), 0);
@@ -248,17 +228,14 @@ static void test_bound(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    catalog_cluster_start(&cluster);
-    owner = catalog_cluster_connect(&cluster, "postgres");
-    catalog_sql(owner, schema_sql);
+    catalog_world_open(&world, schema_sql);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    PQfinish(owner);
-    catalog_cluster_stop(&cluster);
+    catalog_world_close(&world);
     return 0;
 }
 
