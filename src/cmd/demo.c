@@ -3,14 +3,12 @@
  * `hasten demo`, `hasten psql` and `hasten token`: hasten over a private cluster with an example
  * application, for somebody who has seen neither a minute ago.
  *
- * An application is a folder: migrations/NNNN_name.sql, seed.sql, hasten.yaml. Its migrations run in
- * order as the owner of the cluster, each in one transaction together with its record in
- * hasten.migration; the seed runs once. The server logs in as the role `authenticator`, which the
+ * An application is a folder: migrations/NNNN_name.sql, seed.sql, hasten.yaml. Its migrations run as
+ * `hasten migrate up` runs them, as the owner of the cluster; the seed runs once and is recorded in
+ * hasten.demo_seed. The server logs in as the role `authenticator`, which the
  * application makes.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +19,8 @@
 
 #include "cmd/cluster.h"
 #include "cmd/cmd.h"
+#include "cmd/demo.h"
+#include "cmd/migrate.h"
 #include "cmd/serve.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -28,10 +28,7 @@
 #include "net/crypto.h"
 #include "pg/admin.h"
 
-#define DEMO_DATA ".hasten"
-enum { SQL_MAX = 16 * 1024 * 1024, FILES_MAX = 1000, SECRET_BYTES = 32, SECRET_TEXT = 64 };
-
-extern const char hs_embedded_sql[]; /* sql/hasten.sql */
+enum { SECRET_BYTES = 32, SECRET_TEXT = 64 };
 
 struct demo {
     struct cluster cluster;
@@ -98,60 +95,6 @@ static hs_status name_database(struct demo *d, struct hs_err *reterr)
     return HS_OK;
 }
 
-static hs_status read_file(const char *folder, const char *name, struct hs_buf *out,
-                           struct hs_err *reterr)
-{
-    char path[CLUSTER_PATH * 2];
-    char *room;
-    ssize_t n = 0;
-    int fd;
-
-    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        hs_fail(reterr, HS_E_IO, "could not read %s", path);
-        hs_err_why(reterr, "%s", strerrordesc_np(errno));
-        return HS_E_IO;
-    }
-    hs_buf_clear(out);
-    while ((room = hs_buf_room(out, 65536)) && (n = read(fd, room, 65536)) > 0)
-        hs_buf_added(out, (size_t)n);
-    (void)close(fd);
-    if (n < 0 || !hs_buf_cstr(out))
-        return hs_fail(reterr, HS_E_IO, "could not read %s: longer than %d bytes?", path, SQL_MAX);
-    return HS_OK;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Names of the folder's .sql files in order; a name is also text in SQL, so it is kept plain. */
-static hs_status list_migrations(const char *folder, char **names, size_t *ret_n,
-                                 struct hs_err *reterr)
-{
-    DIR *dir = opendir(folder);
-    struct dirent *entry;
-    size_t n = 0;
-
-    if (!dir)
-        return hs_fail(reterr, HS_E_IO, "could not read the folder %s", folder);
-    while ((entry = readdir(dir)) && n < FILES_MAX) {
-        size_t len = strlen(entry->d_name);
-        bool plain = strspn(entry->d_name, "abcdefghijklmnopqrstuvwxyz0123456789_.-") == len;
-
-        if (len > 4 && plain && strcmp(entry->d_name + len - 4, ".sql") == 0) {
-            names[n] = hs_memdup0(entry->d_name, len);
-            n += names[n] != NULL;
-        }
-    }
-    (void)closedir(dir);
-    qsort(names, n, sizeof(names[0]), by_name);
-    *ret_n = n;
-    return n ? HS_OK : hs_fail(reterr, HS_E_IO, "there are no migrations in %s", folder);
-}
-
 /* ---- the database ---- */
 
 static hs_status open_database(struct demo *d, const char *database, struct hs_err *reterr)
@@ -193,64 +136,19 @@ static hs_status make_database(struct demo *d, struct hs_err *reterr)
         status = pg_admin_script(d->admin, sql, reterr);
     if (!status)
         status = open_database(d, d->database, reterr);
-    if (!status)
-        status = ask(d, "SELECT pg_catalog.to_regnamespace('hasten')::text", NULL, &exists, reterr);
-    if (!status && !exists)
-        status = pg_admin_script(d->admin, hs_embedded_sql, reterr);
-    if (!status)
-        status = pg_admin_script(
-            d->admin,
-            "CREATE TABLE IF NOT EXISTS hasten.migration (name text PRIMARY KEY,"
-            " note text, applied_at timestamptz NOT NULL DEFAULT now())",
-            reterr);
     return status;
 }
 
-/* Runs a file with its record in one transaction; nothing if it is recorded already. */
-static hs_status apply(struct demo *d, const char *folder, const char *name, const char *note,
-                       struct hs_buf *sql, struct hs_err *reterr)
+static hs_status apply_migrations(struct demo *d, struct hs_arena *arena, struct hs_err *reterr)
 {
-    bool done;
-    hs_status status = ask(d, "SELECT 1 FROM hasten.migration WHERE name = $1", name, &done,
-                           reterr);
-    hs_us began = hs_now_us();
+    const struct migrate_how how = {
+        .lock_timeout = 10 * HS_SECOND, .wait = 60 * HS_SECOND, .is_quiet = true};
+    struct migrate_files files;
+    struct hs_str folder = hs_arena_printf(arena, "%s/migrations", d->app);
+    hs_status status = folder.p ? migrate_load(folder.p, arena, &files, reterr)
+                                : hs_fail_memory(reterr);
 
-    if (status || done)
-        return status;
-    status = read_file(folder, name, sql, reterr);
-    if (status)
-        return status;
-    hs_buf_printf(sql, "\n;INSERT INTO hasten.migration (name, note) VALUES ('%s', '%s')", name,
-                  note);
-    if (!hs_buf_cstr(sql))
-        return hs_fail_memory(reterr);
-    status = pg_admin_script(d->admin, sql->p, reterr);
-    if (status)
-        hs_err_hint(reterr, "The fault is in %s/%s.", folder, name);
-    else
-        printf("  %s/%s  %.1f s\n", folder, name, (double)(hs_now_us() - began) / 1e6);
-    (void)fflush(stdout);
-    return status;
-}
-
-static hs_status apply_migrations(struct demo *d, struct hs_buf *sql, struct hs_err *reterr)
-{
-    char folder[CLUSTER_PATH];
-    char **names = hs_calloc(FILES_MAX, sizeof(char *));
-    size_t n = 0;
-    hs_status status;
-
-    if (!names)
-        return hs_fail_memory(reterr);
-    (void)snprintf(folder, sizeof(folder), "%s/migrations", d->app);
-    status = list_migrations(folder, names, &n, reterr);
-    for (size_t i = 0; i < n; i++) {
-        if (!status)
-            status = apply(d, folder, names[i], "", sql, reterr);
-        hs_free(names[i]);
-    }
-    hs_free(names);
-    return status;
+    return status ? status : migrate_up(d->admin, &files, &how, arena, reterr);
 }
 
 /* *ret_done: there is data already, and it is what was asked for. */
@@ -261,10 +159,12 @@ static hs_status check_scale(struct demo *d, const char *scale, bool *ret_done,
     hs_status status;
 
     hs_buf_init(&value, 4096);
-    status = pg_admin_value(d->admin, "SELECT note FROM hasten.migration WHERE name = 'seed.sql'",
-                            NULL, 0, &value, reterr);
-    *ret_done = !status && value.n > 0;
-    if (*ret_done && d->scale > 0 && strcmp(value.p, scale) != 0) {
+    status = ask(d, "SELECT pg_catalog.to_regclass('hasten.demo_seed')::text", NULL, ret_done,
+                 reterr);
+    if (!status && *ret_done)
+        status = pg_admin_value(d->admin, "SELECT scale FROM hasten.demo_seed", NULL, 0, &value,
+                                reterr);
+    if (!status && *ret_done && d->scale > 0 && strcmp(value.p, scale) != 0) {
         status = hs_fail(reterr, HS_E_IO, "the data here was made with --seed-scale %s", value.p);
         hs_err_hint(reterr, "Leave --seed-scale out, or add --fresh to make the data anew.");
     }
@@ -272,40 +172,58 @@ static hs_status check_scale(struct demo *d, const char *scale, bool *ret_done,
     return status;
 }
 
-static hs_status seed(struct demo *d, struct hs_buf *sql, struct hs_err *reterr)
+/* The data and the record that it is there are one simple query, so one transaction. */
+static hs_status run_seed(struct demo *d, const char *scale, struct hs_arena *arena,
+                          struct hs_err *reterr)
+{
+    struct hs_str path = hs_arena_printf(arena, "%s/seed.sql", d->app);
+    struct hs_str sql;
+    hs_us began = hs_now_us();
+    hs_status status = path.p ? migrate_read(path.p, arena, &sql, reterr) : hs_fail_memory(reterr);
+
+    if (status)
+        return status;
+    sql = hs_arena_printf(arena,
+                          "SET hasten.seed_scale = '%s';%.*s\n;CREATE TABLE hasten.demo_seed AS"
+                          " SELECT text '%s' AS scale",
+                          scale, HS_FMT(sql), scale);
+    status = sql.p ? pg_admin_script(d->admin, sql.p, reterr) : hs_fail_memory(reterr);
+    if (status)
+        hs_err_hint(reterr, "The fault is in %s.", path.p);
+    else
+        printf("  %s  %.1f s\n", path.p, (double)(hs_now_us() - began) / 1e6);
+    (void)fflush(stdout);
+    return status;
+}
+
+static hs_status seed(struct demo *d, struct hs_arena *arena, struct hs_err *reterr)
 {
     char scale[32];
-    char set[96];
     bool done;
     hs_status status;
 
     (void)snprintf(scale, sizeof(scale), "%g", d->scale > 0 ? d->scale : 1);
-    (void)snprintf(set, sizeof(set), "SET hasten.seed_scale = '%s'", scale);
     status = check_scale(d, scale, &done, reterr);
     if (status || done)
         return status;
-    status = pg_admin_script(d->admin, set, reterr);
-    if (!status)
-        status = apply(d, d->app, "seed.sql", scale, sql, reterr);
-    if (!status)
-        status = pg_admin_script(d->admin, "VACUUM", reterr);
-    return status;
+    status = run_seed(d, scale, arena, reterr);
+    return status ? status : pg_admin_script(d->admin, "VACUUM", reterr);
 }
 
 static hs_status prepare_database(struct demo *d, struct hs_err *reterr)
 {
-    struct hs_buf sql;
+    struct hs_arena arena;
     hs_status status;
 
-    hs_buf_init(&sql, SQL_MAX);
+    hs_arena_init(&arena, MIGRATE_MEMORY_MAX);
     status = make_database(d, reterr);
     if (!status)
-        status = apply_migrations(d, &sql, reterr);
+        status = apply_migrations(d, &arena, reterr);
     if (!status)
         status = pg_admin_script(d->admin, "SELECT hasten.allow('authenticator')", reterr);
     if (!status)
-        status = seed(d, &sql, reterr);
-    hs_buf_fini(&sql);
+        status = seed(d, &arena, reterr);
+    hs_arena_fini(&arena);
     pg_admin_close(d->admin);
     d->admin = NULL;
     return status;
@@ -359,19 +277,47 @@ static void print_hints(void *arg, unsigned port)
     (void)fflush(stdout);
 }
 
+static hs_status name_socket(const struct cluster *cluster, char *to, size_t size,
+                             struct hs_err *reterr)
+{
+    int n = snprintf(to, size, "%s/admin.sock", cluster->run);
+
+    if (n < 0 || (size_t)n >= size)
+        return hs_fail(reterr, HS_E_IO, "the path %.80s... is too long", cluster->run);
+    return HS_OK;
+}
+
+hs_status demo_socket(const char *data, char *to, size_t size, struct hs_err *reterr)
+{
+    struct cluster cluster;
+    hs_status status = cluster_init(&cluster, data, reterr);
+
+    return status ? status : name_socket(&cluster, to, size, reterr);
+}
+
 static hs_status load_conf(struct demo *d, struct conf **ret_conf, struct hs_err *reterr)
 {
     char file[CLUSTER_PATH];
     char listen[32];
     char conninfo[2 * CLUSTER_PATH];
-    const struct conf_override overrides[] = {
-        {"server.listen", listen}, {"database.url", conninfo}, {"auth.jwt.secret", d->secret}};
+    char socket[CLUSTER_PATH];
+    const struct conf_override overrides[] = {{"server.listen", listen},
+                                              {"database.url", conninfo},
+                                              {"auth.jwt.secret", d->secret},
+                                              {"admin.socket", socket}};
     hs_status status = cluster_conninfo(&d->cluster, "authenticator", d->database, conninfo,
                                         sizeof(conninfo), reterr);
 
     (void)snprintf(file, sizeof(file), "%s/hasten.yaml", d->app);
     (void)snprintf(listen, sizeof(listen), "127.0.0.1:%u", (unsigned)d->port);
+    if (!status)
+        status = name_socket(&d->cluster, socket, sizeof(socket), reterr);
     return status ? status : conf_load(file, overrides, HS_LEN(overrides), ret_conf, reterr);
+}
+
+static hs_status load_again(void *arg, struct conf **ret_conf, struct hs_err *reterr)
+{
+    return load_conf(arg, ret_conf, reterr);
 }
 
 static hs_status prepare(struct demo *d, bool fresh, struct hs_err *reterr)
@@ -409,7 +355,7 @@ int cmd_demo(int argc, char **argv)
                      "how much data (default what is there, else 1: 100,000 clients)"),
     };
     struct args args = {.command = "demo", .opts = opts, .n_opts = HS_LEN(opts)};
-    const struct serve_hooks hooks = {print_hints, &d};
+    const struct serve_hooks hooks = {.ready = print_hints, .load = load_again, .arg = &d};
     struct conf *conf = NULL;
     struct hs_err err;
     hs_status status;
@@ -447,47 +393,65 @@ static _Noreturn void become_psql(char *conninfo, char **rest, size_t n)
     _exit(127);
 }
 
+hs_status demo_reach(const char *data, const char *app, struct demo_access *ret_access,
+                     struct hs_err *reterr)
+{
+    struct demo d = {.data = data, .app = app};
+    hs_status status = find_app(&d, reterr);
+
+    if (!status)
+        status = name_database(&d, reterr);
+    if (!status)
+        status = cluster_init(&d.cluster, d.data, reterr);
+    if (!status)
+        status = cluster_read_secret(&d.cluster, d.secret, sizeof(d.secret), reterr);
+    if (!status && (size_t)snprintf(ret_access->migrations, sizeof(ret_access->migrations),
+                                    "%s/migrations", d.app) >= sizeof(ret_access->migrations))
+        status = hs_fail(reterr, HS_E_IO, "the path %.80s... is too long", d.app);
+    if (!status)
+        status = cluster_start(&d.cluster, reterr);
+    if (!status)
+        status = cluster_conninfo(&d.cluster, "postgres", d.database, ret_access->conninfo,
+                                  sizeof(ret_access->conninfo), reterr);
+    ret_access->cluster = d.cluster;
+    if (status)
+        cluster_stop(&d.cluster);
+    return status;
+}
+
+void demo_leave(struct demo_access *access)
+{
+    cluster_stop(&access->cluster);
+}
+
 int cmd_psql(int argc, char **argv)
 {
-    struct demo d = {.data = DEMO_DATA};
+    const char *data = DEMO_DATA;
+    const char *app = NULL;
     const struct args_opt opts[] = {
-        ARGS_TEXT("data", &d.data, "DIR", "folder of the private cluster (default: " DEMO_DATA ")"),
-        ARGS_TEXT("app", &d.app, "DIR", "the application's folder (default: the example Clients+)"),
+        ARGS_TEXT("data", &data, "DIR", "folder of the private cluster (default: " DEMO_DATA ")"),
+        ARGS_TEXT("app", &app, "DIR", "the application's folder (default: the example Clients+)"),
     };
     struct args args = {.command = "psql", .opts = opts, .n_opts = HS_LEN(opts), .rest_max = 1000};
-    char conninfo[2 * CLUSTER_PATH];
+    struct demo_access access;
     struct hs_err err;
-    hs_status status;
     pid_t pid;
     int end = 0;
     int code = args_parse(&args, argc, argv);
 
     if (code >= 0)
         return code;
-    status = find_app(&d, &err);
-    if (!status)
-        status = name_database(&d, &err);
-    if (!status)
-        status = cluster_init(&d.cluster, d.data, &err);
-    if (!status)
-        status = cluster_read_secret(&d.cluster, d.secret, sizeof(d.secret), &err);
-    if (!status)
-        status = cluster_start(&d.cluster, &err);
-    if (!status)
-        status = cluster_conninfo(&d.cluster, "postgres", d.database, conninfo, sizeof(conninfo),
-                                  &err);
-    if (status) {
+    if (demo_reach(data, app, &access, &err)) {
         cmd_complain(&err);
-        cluster_stop(&d.cluster);
         return CMD_FAILED;
     }
     pid = fork();
     if (pid == 0)
-        become_psql(conninfo, args.rest, args.n_rest);
+        become_psql(access.conninfo, args.rest, args.n_rest);
     /* Ctrl-C is for psql, which cancels a query with it. */
     (void)signal(SIGINT, SIG_IGN);
     if (pid > 0)
         (void)waitpid(pid, &end, 0);
-    cluster_stop(&d.cluster);
+    demo_leave(&access);
     return pid > 0 && WIFEXITED(end) ? WEXITSTATUS(end) : CMD_FAILED;
 }

@@ -22,6 +22,9 @@ void net_hmac_free(struct net_hmac *hmac);
 bool net_hmac_sha256(struct net_hmac *hmac, struct hs_str data,
                      unsigned char ret_mac[static NET_SHA256]) hs_must_check;
 
+/* false = the library failed (no memory); ret_hash is then undefined. */
+bool net_sha256(struct hs_str data, unsigned char ret_hash[static NET_SHA256]) hs_must_check;
+
 struct net_rsa; /* a prepared RSA public key */
 
 /*
