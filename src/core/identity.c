@@ -45,6 +45,6 @@ void hs_identity_unref(struct hs_identity *id)
 
 bool hs_identity_eq(const struct hs_identity *a, const struct hs_identity *b)
 {
-    return a == b ||
-           (a->hash == b->hash && hs_str_eq(a->role, b->role) && hs_str_eq(a->claims, b->claims));
+    return a == b || (a->hash == b->hash && a->statement_timeout_ms == b->statement_timeout_ms &&
+                      hs_str_eq(a->role, b->role) && hs_str_eq(a->claims, b->claims));
 }

@@ -47,7 +47,7 @@ struct pg_type {
     enum pg_kind kind;
     struct hs_str name; /* format_type(): "character varying", "numeric", for messages and casts */
     struct hs_str sql;  /* safely quoted, schema-qualified name for a cast: pg_catalog.int8 */
-    char delim;         /* of array elements, typdelim */
+    char delim;         /* ARRAY: between its elements; else between those of an array of it */
     bool is_domain;
     const struct pg_type *elem;    /* ARRAY */
     const struct pg_field *fields; /* COMPOSITE, in order, dropped ones left out */
@@ -66,6 +66,12 @@ struct pg_column {
     bool has_default;
     bool is_generated; /* GENERATED ALWAYS AS (...) STORED */
     bool is_identity;  /* GENERATED ... AS IDENTITY */
+    bool is_identity_always;
+    /*
+     * The default as an expression, its own or else that of its type, every name in it qualified that is
+     * not in pg_catalog; empty = NULL, an identity, a generated column, or that of a view's table.
+     */
+    struct hs_str default_sql;
     struct hs_str comment;
     uint64_t readers; /* who may SELECT it: bit i is pg_catalog.roles[i] */
     uint16_t index;   /* position in pg_relation.columns */
@@ -102,6 +108,11 @@ struct pg_relation {
      * (view bodies, policies, recursively) calls only functions known not to touch the session.
      */
     bool is_shareable;
+    /*
+     * Writes to it leave nothing in the session but last values of sequences: no trigger, rule, default,
+     * check, index or policy of it, or of what its foreign keys cascade to, calls anything that might.
+     */
+    bool is_tidy;
     const struct pg_column *columns; /* in attnum order */
     size_t n_columns;
     const struct pg_key *primary; /* NULL if none */
@@ -117,6 +128,7 @@ struct pg_relation {
     double rows_estimate;     /* reltuples; < 0 = never analyzed */
     struct hs_str comment;
     uint64_t readers; /* who may SELECT at least one column of it, as in pg_column */
+    uint64_t whole_readers; /* of them those who may SELECT all of it, system columns included */
 };
 
 struct pg_function {
@@ -138,7 +150,7 @@ struct pg_policy {
 };
 
 struct pg_catalog {
-    uint64_t generation;          /* 1, 2, 3 ... in this process */
+    uint64_t generation;          /* 1, 2, 3 ... of its reader */
     uint64_t fingerprint;         /* of all that the snapshot was made from */
     struct hs_str server_version; /* "15.18 (Debian ...)" */
     int server_version_num;
@@ -211,6 +223,14 @@ hs_status pg_catalog_read(struct pg_catalog_reader *reader, struct pg_catalog **
  */
 hs_status pg_catalog_watch(struct pg_catalog_reader *reader, hs_us wait, int stop_fd,
                            bool *ret_changed, struct hs_err *reterr) hs_must_check;
+
+/*
+ * What was asked for by NOTIFY since the last call: 'reload' is PG_TOLD_CATALOG (read it, whatever the
+ * fingerprint says), 'reload config' is PG_TOLD_CONF. Any other payload only makes pg_catalog_watch() compare
+ * fingerprints at once.
+ */
+enum { PG_TOLD_CATALOG = 1, PG_TOLD_CONF = 2 };
+unsigned pg_catalog_told(struct pg_catalog_reader *reader);
 
 /* The cursor key kept in the database (hasten.secret), 32 bytes; HS_E_NO_ROW where it is not installed. */
 hs_status pg_catalog_read_secret(struct pg_catalog_reader *reader, char ret_key[static 32],

@@ -379,12 +379,16 @@ hs_status pg_reader_connect(struct pg_catalog_reader *reader, struct hs_err *ret
 }
 
 /* Takes what has arrived; true = a notification was among it. */
-static bool take_notifications(PGconn *conn)
+static bool take_notifications(struct pg_catalog_reader *reader)
 {
     PGnotify *notify;
     bool any = false;
 
-    while ((notify = PQnotifies(conn))) {
+    while ((notify = PQnotifies(reader->conn))) {
+        if (strcmp(notify->extra, "reload") == 0)
+            reader->told |= PG_TOLD_CATALOG;
+        else if (strcmp(notify->extra, "reload config") == 0)
+            reader->told |= PG_TOLD_CONF;
         PQfreemem(notify);
         any = true;
     }
@@ -406,7 +410,7 @@ static bool wait_for_notification(struct pg_catalog_reader *reader, hs_us deadli
 
         if (!PQconsumeInput(reader->conn))
             return false;
-        any = take_notifications(reader->conn);
+        any = take_notifications(reader);
         if (any) {
             /* Only stop_fd can end this wait early. */
             struct pollfd p = {.fd = stop_fd, .events = POLLIN};
@@ -414,12 +418,20 @@ static bool wait_for_notification(struct pg_catalog_reader *reader, hs_us deadli
             (void)poll(&p, 1, (int)(SETTLE / HS_MS));
             if (!PQconsumeInput(reader->conn))
                 return false;
-            (void)take_notifications(reader->conn);
+            (void)take_notifications(reader);
             return true;
         }
         if (!wait_readable(reader->conn, deadline, stop_fd) || is_readable(stop_fd))
             return true;
     }
+}
+
+unsigned pg_catalog_told(struct pg_catalog_reader *reader)
+{
+    unsigned told = reader->told;
+
+    reader->told = 0;
+    return told;
 }
 
 hs_status pg_catalog_watch(struct pg_catalog_reader *reader, hs_us wait, int stop_fd,

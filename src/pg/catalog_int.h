@@ -39,6 +39,7 @@ struct pg_catalog_reader {
     PGconn *conn;         /* NULL = not connected */
     uint64_t generation;  /* of the last snapshot */
     uint64_t fingerprint; /* of the last snapshot; of none = 0 */
+    unsigned told;        /* PG_TOLD_ */
 };
 
 /* ---- catalog_conn.c ---- */
@@ -79,6 +80,9 @@ static inline uint32_t pg_cell_oid(const PGresult *r, int row, int column)
 {
     return (uint32_t)pg_cell_int(r, row, column);
 }
+
+/* The row behind the run that begins at `from`: rows before `end` with one number in that column. */
+int pg_cell_run(const PGresult *r, int from, int end, int column);
 
 /* An array literal of names, {"a","b"}, NUL-terminated; empty names are left out. */
 struct hs_str pg_array_literal(struct hs_arena *a, const struct hs_str *names, size_t n);

@@ -78,6 +78,7 @@ static void take_row(struct pg_build *b, const PGresult *r, int row)
             column->readers |= bits;
         return;
     }
+    relation->whole_readers |= bits;
     for (size_t i = 0; i < relation->n_columns; i++)
         columns[i].readers |= bits;
 }

@@ -26,6 +26,15 @@ int64_t pg_cell_int(const PGresult *r, int row, int column)
     return hs_str_to_i64(pg_cell(r, row, column), &v) ? v : 0;
 }
 
+int pg_cell_run(const PGresult *r, int from, int end, int column)
+{
+    uint32_t number = pg_cell_oid(r, from, column);
+
+    while (from < end && pg_cell_oid(r, from, column) == number)
+        from++;
+    return from;
+}
+
 struct hs_str pg_array_literal(struct hs_arena *a, const struct hs_str *names, size_t n)
 {
     struct hs_buf text;
@@ -197,20 +206,18 @@ static void fill_column(struct pg_build *b, struct pg_column *to, const PGresult
     to->has_default = pg_cell_bool(r, row, 7) && !to->is_generated;
     to->is_identity = pg_cell_bool(r, row, 8);
     to->comment = hs_arena_dup(b->arena, pg_cell(r, row, 9));
+    to->default_sql = hs_arena_dup(b->arena, pg_cell(r, row, 10));
+    to->is_identity_always = pg_cell_bool(r, row, 11);
 }
 
 /* The columns of one relation, from row `from` on; returns the row behind them. */
 static int fill_columns(struct pg_build *b, const PGresult *r, int from, struct hs_err *reterr,
                         hs_status *status)
 {
-    uint32_t oid = pg_cell_oid(r, from, 0);
-    struct pg_relation *relation = pg_build_relation(b, oid);
-    struct pg_column *columns;
-    int end = from;
+    struct pg_relation *relation = pg_build_relation(b, pg_cell_oid(r, from, 0));
+    int end = pg_cell_run(r, from, PQntuples(r), 0);
+    struct pg_column *columns = HS_NEW_ARRAY(b->arena, (size_t)(end - from), struct pg_column);
 
-    while (end < PQntuples(r) && pg_cell_oid(r, end, 0) == oid)
-        end++;
-    columns = HS_NEW_ARRAY(b->arena, (size_t)(end - from), struct pg_column);
     for (int i = from; columns && i < end; i++) {
         struct pg_column *column = &columns[i - from];
 
@@ -235,8 +242,12 @@ static hs_status read_columns(struct pg_build *b, struct hs_err *reterr)
     hs_status status = pg_reader_query(
         b->reader,
         "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull,"
-        " a.attgenerated <> '', a.atthasdef, a.attidentity <> '', d.description"
-        " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid LEFT JOIN pg_description d"
+        " a.attgenerated <> '', a.atthasdef, a.attidentity <> '', d.description,"
+        " CASE WHEN a.attgenerated = '' THEN coalesce(pg_get_expr(e.adbin, e.adrelid),"
+        "  CASE WHEN c.relkind <> 'v' THEN coalesce(pg_get_expr(t.typdefaultbin, 0),"
+        "  quote_literal(t.typdefault)) END) END, a.attidentity = 'a'"
+        " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid"
+        " LEFT JOIN pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum LEFT JOIN pg_description d"
         "  ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = a.attnum"
         " WHERE c.relnamespace = ANY ($1::oid[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
         " AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped"

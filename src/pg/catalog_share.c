@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which relations may share a Sync: a graph of what a SELECT from them runs.
+ * Which relations may share a Sync, and which can be written without a trace in the session: a graph of
+ * what a SELECT from them, and a write to them, runs.
  *
  *     relation -> relations in its view body, children, policies' functions, types of its columns
+ *     write    -> its relation; defaults, checks, indexes, policies; writes to its children and to what
+ *                 its foreign keys cascade to
  *     function -> functions, operators, relations in its body (RETURN or BEGIN ATOMIC) and defaults
  *     type     -> its constraints' functions; operators, casts and operator classes made for it
  *
@@ -10,7 +13,9 @@
  * arrows until nothing changes; a relation is shareable if it stays clean. Bad are: built-in functions
  * that are volatile (but for a few that only look at the clock or the dice) or that run SQL given as
  * text; user functions that are volatile, or whose body is a string (SQL, PL/pgSQL) or a library (but
- * for well-known extensions); foreign tables; FOR UPDATE and anything that writes.
+ * for well-known extensions); foreign tables; FOR UPDATE and anything that writes. A write is bad also
+ * for a trigger (but for those of foreign and unique keys) or a rule; nextval() in a default is not, since
+ * what it leaves, the sequence's last value, is discarded behind every write.
  *
  * What is in the trees was looked up in PostgreSQL 15's own output (nodeToString): each call is under one
  * of the labels below, always followed by a number. Names that users choose cannot forge or hide one,
@@ -24,10 +29,10 @@
 
 #include "core/mem.h"
 
-enum { FIRST_NORMAL_OID = 16384 };
+enum { FIRST_NORMAL_OID = 16384, NEXTVAL_OID = 1574 };
 enum { EDGES_MAX = 4 << 20 }; /* 64 MiB; past it nothing is shareable */
 
-/* Kind of object in the high half, oid in the low half. Function, relation, type, operator. */
+/* Kind of object in the high half, oid in the low half: f, r, w (write), t, o, c (operator class). */
 typedef uint64_t node_id;
 
 struct edge {
@@ -129,6 +134,31 @@ static node_id node(char kind, uint32_t oid)
     "  WHERE c.oid >= 16384 AND c.opcintype >= 16384"                                                  \
     " UNION ALL SELECT 'E', 'c', c.oid, 'f' || p.amproc::oid FROM pg_opclass c"                        \
     "   JOIN pg_amproc p ON p.amprocfamily = c.opcfamily WHERE c.oid >= 16384"
+
+#define WRITES_SQL                                                                              \
+    "SELECT 'E', 'w', oid, 'r' || oid FROM pg_class"                                            \
+    "  WHERE relkind IN ('r', 'p', 'f') AND oid >= 16384"                                       \
+    " UNION ALL SELECT 'E', 'w', inhparent, 'w' || inhrelid FROM pg_inherits"                   \
+    " UNION ALL SELECT 'T', 'w', polrelid, concat(polqual::text, polwithcheck::text)"           \
+    "  FROM pg_policy"                                                                          \
+    " UNION ALL SELECT 'T', 'w', adrelid, adbin::text FROM pg_attrdef"                          \
+    " UNION ALL SELECT 'T', 'w', conrelid, conbin::text FROM pg_constraint"                     \
+    "  WHERE conrelid <> 0 AND conbin IS NOT NULL"                                              \
+    " UNION ALL SELECT 'T', 'w', indrelid, concat(indexprs::text, indpred::text) FROM pg_index" \
+    "  WHERE indexprs IS NOT NULL OR indpred IS NOT NULL"                                       \
+    " UNION ALL SELECT 'E', 'w', indrelid, 'c' || o FROM pg_index, unnest(indclass) o"          \
+    "  WHERE o >= 16384"                                                                        \
+    " UNION ALL SELECT 'E', 'w', a.attrelid, 't' || a.atttypid FROM pg_attribute a"             \
+    "  JOIN pg_class c ON c.oid = a.attrelid WHERE c.relkind IN ('r', 'p')"                     \
+    "  AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384"                         \
+    " UNION ALL SELECT 'E', 'w', confrelid, 'w' || conrelid FROM pg_constraint"                 \
+    "  WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd')"                                 \
+    "   OR confupdtype IN ('c', 'n', 'd'))"                                                     \
+    " UNION ALL SELECT 'B', 'w', t.tgrelid, '' FROM pg_trigger t"                               \
+    "  JOIN pg_proc p ON p.oid = t.tgfoid WHERE t.tgenabled <> 'D'"                             \
+    "  AND NOT (p.oid < 16384"                                                                  \
+    "   AND (p.proname LIKE 'RI\\_FKey\\_%' OR p.proname = 'unique_key_recheck'))"              \
+    " UNION ALL SELECT 'B', 'w', ev_class, '' FROM pg_rewrite WHERE ev_type <> '1'"
 
 #define SHARE_SQL FUNCTIONS_SQL " UNION ALL " RELATIONS_SQL " UNION ALL " SHARE_TYPES_SQL
 
@@ -233,7 +263,8 @@ static void add_references(struct graph *g, node_id from, char kind, struct hs_s
 
         while (at < tree.n && is_digit(tree.p[at]) && oid <= UINT32_MAX)
             oid = oid * 10 + (uint64_t)(tree.p[at++] - '0');
-        if (oid >= FIRST_NORMAL_OID || (kind == 'f' && oid > 0))
+        if (oid >= FIRST_NORMAL_OID ||
+            (kind == 'f' && oid > 0 && !(oid == NEXTVAL_OID && from >> 32 == 'w')))
             add_edge(g, from, node(kind, (uint32_t)oid));
         if (!is_list)
             return;
@@ -361,24 +392,39 @@ static void graph_fini(struct graph *g)
     hs_free(g->known);
 }
 
-hs_status pg_shareable_read(struct pg_build *b, struct hs_err *reterr)
+static hs_status read_rows(struct pg_build *b, const char *sql, int n_params, struct graph *g,
+                           struct hs_err *reterr)
 {
     hs_auto(pg_reader_clear) PGresult *r = NULL;
-    hs_auto(graph_fini) struct graph g = {0};
     const char *params[] = {b->schemas};
-    struct pg_catalog *c = &b->whole->pub;
-    hs_status status = pg_reader_query(b->reader, SHARE_SQL, params, 1, &r, reterr);
+    hs_status status = pg_reader_query(b->reader, sql, params, n_params, &r, reterr);
 
+    for (int row = 0; status == HS_OK && row < PQntuples(r); row++)
+        take_row(g, r, row);
+    return status;
+}
+
+hs_status pg_shareable_read(struct pg_build *b, struct hs_err *reterr)
+{
+    hs_auto(graph_fini) struct graph g = {0};
+    struct pg_catalog *c = &b->whole->pub;
+    hs_status status = read_rows(b, SHARE_SQL, 1, &g, reterr);
+
+    if (status == HS_OK)
+        status = read_rows(b, WRITES_SQL, 0, &g, reterr);
     if (status != HS_OK)
         return status;
-    for (int row = 0; row < PQntuples(r); row++)
-        take_row(&g, r, row);
     judge_unknown(&g);
     spread(&g);
     if (g.failed)
         return hs_fail_memory(reterr);
-    for (size_t i = 0; i < c->n_relations; i++)
-        c->relations[i].is_shareable = !g.is_full &&
-                                       !is_in(g.bad, g.n_bad, node('r', c->relations[i].oid));
+    for (size_t i = 0; i < c->n_relations; i++) {
+        struct pg_relation *relation = &c->relations[i];
+        bool is_table = relation->relkind == 'r' || relation->relkind == 'p';
+
+        relation->is_shareable = !g.is_full && !is_in(g.bad, g.n_bad, node('r', relation->oid));
+        relation->is_tidy = is_table && !g.is_full &&
+                            !is_in(g.bad, g.n_bad, node('w', relation->oid));
+    }
     return HS_OK;
 }

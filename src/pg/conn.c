@@ -110,6 +110,8 @@ void pg_conn_free(struct pg_conn *conn)
     HS_BUG_ON(conn->state != PG_CONN_BROKEN);
     hs_list_remove(&conn->node);
     pool->n[PG_CONN_BROKEN]--;
+    if (conn->cancel)
+        pg_cancel_forget(conn->cancel);
     PQclear(conn->held);
     PQfinish(conn->pq);
     pg_stmts_fini(&conn->stmts);

@@ -48,8 +48,8 @@ static bool may_gather(const struct pg_query *query, int64_t *ret_key)
 {
     enum { BY_ITSELF = PG_QUERY_ALONE | PG_QUERY_REPEATED | PG_QUERY_REPARSED | PG_QUERY_LEADER };
 
-    return query->gather && !(query->state & BY_ITSELF) && query->n_params == 1 &&
-           query->params[0] && read_key(query->params[0], ret_key);
+    return query->gather && !query->comment.p && !(query->state & BY_ITSELF) &&
+           query->n_params == 1 && query->params[0] && read_key(query->params[0], ret_key);
 }
 
 /* ---- spare ones ---- */

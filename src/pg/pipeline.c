@@ -3,17 +3,23 @@
  * Statements to a connection and results back, in libpq's pipeline mode.
  *
  *     [context] [prepare] query  [context] [prepare] query  ...  Sync      shared reads
- *     [context] [prepare] query  Sync   DISCARD ALL  Sync   set-up  Sync   anything else, and no more behind
+ *     [context] [prepare] query  Sync                                          a tidy write
+ *     [context] [prepare] query  Sync   cleaning  Sync                         anything else, and no more behind
+ *
+ *     BEGIN Sync   context query Sync ...   COMMIT Sync  cleaning  Sync        a loan, step by step
  *
  * Every command in flight has a slot in a ring; results come in that order. What stands between two
- * Syncs is one implicit transaction.
+ * Syncs is one implicit transaction. In a loan the transaction is explicit, and each step has a Sync
+ * nonetheless: an error then ends at its own step, the server knows that it is idle in a transaction
+ * (and gives up on us if we are gone), and the Sync costs next to nothing there.
  *
  * Who asks. Each query runs behind a context statement that sets role, claims and plan_cache_mode for
  * the rest of its transaction. It is left out only where the query right before it in the same Sync set
  * the very same context (role and claims compared byte by byte). That is as safe as repeating it: only
  * reads that do not touch the session share a Sync, so the setting still stands; and if a set_config
  * fails, everything up to the Sync is aborted with it, so no query ever runs in the context of another
- * caller, or in none. The first query behind a Sync always sets it.
+ * caller, or in none. The first query behind a Sync always sets it. In a loan what came before may have
+ * called anything, so each query sets it, by a text that is not prepared: it could have been replaced.
  *
  * Errors. The failing query gets its error; what follows it up to the Sync was aborted by the server
  * and is run again, each in a Sync of its own. Context and Parse belong to the query behind them: their
@@ -26,8 +32,7 @@
 
 enum {
     SLOTS_A_QUERY = 3,
-    SLOTS_EXCLUSIVE =
-        11, /* context, prepare, query, Sync, DISCARD ALL, Sync, four to set up, Sync */
+    SLOTS_EXCLUSIVE = 15, /* sequences, context, prepare, query, Sync, ten to clean */
     DEALLOCATE_MAX = 32
 };
 
@@ -36,16 +41,20 @@ enum {
  * value that is not, so all of them are evaluated, from the left; a row would mean that one was skipped,
  * and is taken for a failure (pipeline_read.c).
  *
- * plan_cache_mode is 'auto' in every session; the short form, which leaves it alone, costs the server a
- * tenth of a query less. It serves as long as nothing in the same Sync has set another mode.
+ * plan_cache_mode is 'auto' in every session, statement_timeout the pool's, and transactions may write; the
+ * short form, which leaves these alone, costs the server a tenth of a query less. It serves as long as nothing in the same
+ * Sync has set another mode or limit.
  */
 static const char SQL_CONTEXT[] =
     "SELECT WHERE pg_catalog.set_config('role', $1, true) IS NULL"
     " OR pg_catalog.set_config('request.jwt.claims', $2, true) IS NULL";
-static const char SQL_CONTEXT_PLAN[] =
+static const char SQL_CONTEXT_MODES[] =
     "SELECT WHERE pg_catalog.set_config('role', $1, true) IS NULL"
     " OR pg_catalog.set_config('request.jwt.claims', $2, true) IS NULL"
-    " OR pg_catalog.set_config('plan_cache_mode', $3, true) IS NULL";
+    " OR pg_catalog.set_config('plan_cache_mode', $3, true) IS NULL"
+    " OR pg_catalog.set_config('statement_timeout', $4, true) IS NULL"
+    " OR pg_catalog.set_config('transaction_read_only', COALESCE($5,"
+    " pg_catalog.current_setting('transaction_read_only')), true) IS NULL";
 
 /*
  * What a start-up option cannot pin: the text search configuration stays what the pool's first session
@@ -114,11 +123,12 @@ static bool send_plain(struct pg_conn *conn, enum pg_slot_kind kind, const char 
     return true;
 }
 
+/* Not prepared: it could have been replaced by what is being cleaned away. */
 static bool send_pin(struct pg_conn *conn)
 {
     const char *value[1] = {conn->pool->text_search};
 
-    if (!PQsendQueryPrepared(conn->pq, "hs_pin", 1, value, NULL, NULL, 0))
+    if (!PQsendQueryParams(conn->pq, SQL_PIN, 1, NULL, value, NULL, NULL, 0))
         return lost_sending(conn);
     push(conn, PG_SLOT_PIN, NULL, NULL);
     return true;
@@ -142,7 +152,7 @@ bool pg_pipeline_sync(struct pg_conn *conn)
     conn->syncs++;
     conn->batch = 0;
     conn->context_who = NULL;
-    conn->has_plan = false;
+    conn->has_modes = false;
     return true;
 }
 
@@ -150,8 +160,8 @@ bool pg_pipeline_sync(struct pg_conn *conn)
 static bool send_setup(struct pg_conn *conn)
 {
     return send_setup_prepare(conn, "hs_context", SQL_CONTEXT) &&
-           send_setup_prepare(conn, "hs_context_plan", SQL_CONTEXT_PLAN) &&
-           send_setup_prepare(conn, "hs_pin", SQL_PIN) && send_pin(conn) && pg_pipeline_sync(conn);
+           send_setup_prepare(conn, "hs_context_modes", SQL_CONTEXT_MODES) && send_pin(conn) &&
+           pg_pipeline_sync(conn);
 }
 
 bool pg_pipeline_setup(struct pg_conn *conn)
@@ -161,15 +171,36 @@ bool pg_pipeline_setup(struct pg_conn *conn)
 
 /*
  * A function of a user's may have changed anything of the session: settings, role, temporary tables,
- * locks, and also our prepared statements, by which the next caller would get another one's context. So
- * all of it goes (DISCARD ALL needs a Sync of its own), and nothing is sent behind before it is gone.
+ * locks, cursors, channels. DISCARD ALL would throw away our prepared statements with it; so its parts
+ * are sent, but for DEALLOCATE ALL and DISCARD PLANS. A statement prepared under one of our names would be
+ * run later, as the login role or as another caller: those that SQL made are told apart from ours, which
+ * the protocol made (from_sql), and the connection is closed if there is one, or if those that set the
+ * context are gone. Another of ours that is missing is noticed when it is used.
+ *
+ * Nothing is sent behind it until all of it was answered (is_soiled), and none of it is prepared.
+ * Source: PostgreSQL 15 manual, DISCARD and 54.16 (pg_prepared_statements).
  */
+static const char *const SQL_CLEAN[] = {
+    "CLOSE ALL",         "SET SESSION AUTHORIZATION DEFAULT",          "RESET ALL",
+    "UNLISTEN *",        "SELECT pg_catalog.pg_advisory_unlock_all()", "DISCARD TEMP",
+    "DISCARD SEQUENCES",
+};
+static const char SQL_REPLACED[] =
+    "SELECT WHERE EXISTS (SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql)"
+    " OR (SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statement()"
+    " WHERE name OPERATOR(pg_catalog.=) ANY (ARRAY['hs_context', 'hs_context_modes']))"
+    " OPERATOR(pg_catalog.<) 2";
+
 bool pg_pipeline_clean(struct pg_conn *conn)
 {
     conn->is_soiled = true;
-    pg_stmts_clear(&conn->stmts);
-    return send_plain(conn, PG_SLOT_RESET, "DISCARD ALL") && pg_pipeline_sync(conn) &&
-           send_setup(conn);
+    conn->has_sequences = false;
+    for (size_t i = 0; i < HS_LEN(SQL_CLEAN); i++) {
+        if (!send_plain(conn, PG_SLOT_RESET, SQL_CLEAN[i]))
+            return false;
+    }
+    return send_plain(conn, PG_SLOT_REPLACED, SQL_REPLACED) && send_pin(conn) &&
+           pg_pipeline_sync(conn);
 }
 
 bool pg_pipeline_deallocate(struct pg_conn *conn)
@@ -189,17 +220,53 @@ bool pg_pipeline_deallocate(struct pg_conn *conn)
     return n == 0 || pg_pipeline_sync(conn);
 }
 
+/* Parameters of a context statement. */
+enum { CONTEXT_VALUES = 5 };
+
+struct context {
+    const char *value[CONTEXT_VALUES];
+    char timeout[HS_U64_DIGITS_MAX + 1];
+};
+
+/* Values in text format end at a NUL, so lengths are of no use to libpq. */
+static void fill_context(struct context *to, const struct pg_pool *pool,
+                         const struct hs_identity *who, unsigned plan, bool is_read_only)
+{
+    hs_us timeout_ms = (pg_pool_timeout_of(pool, who) + HS_MS - 1) / HS_MS;
+
+    *hs_u64_print(timeout_ms, to->timeout) = '\0';
+    to->value[0] = who ? who->role.p : "none";
+    to->value[1] = who ? who->claims.p : "{}";
+    to->value[2] = PLAN_NAMES[plan];
+    to->value[3] = to->timeout;
+    to->value[4] = is_read_only ? "on" : NULL;
+}
+
+/* A read that may share calls nothing that writes; any other could. */
+static bool must_be_read_only(const struct pg_query *query)
+{
+    return (query->flags & (PG_SHARED | PG_REPEATABLE)) == PG_REPEATABLE;
+}
+
 static bool send_context(struct pg_conn *conn, struct pg_query *query, unsigned plan)
 {
     const struct hs_identity *who = query->who;
-    const char *values[3] = {who->role.p, who->claims.p, PLAN_NAMES[plan]};
-    const int lengths[3] = {(int)who->role.n, (int)who->claims.n, 0};
+    bool is_read_only = must_be_read_only(query);
+    const char *values[2] = {who->role.p, who->claims.p};
+    struct context modes;
+    int sent;
 
     if (conn->context_who && conn->context_plan == plan && hs_identity_eq(conn->context_who, who))
         return true;
-    conn->has_plan |= plan != PG_PLAN_AUTO;
-    if (!PQsendQueryPrepared(conn->pq, conn->has_plan ? "hs_context_plan" : "hs_context",
-                             conn->has_plan ? 3 : 2, values, lengths, NULL, 0))
+    conn->has_modes |= plan != PG_PLAN_AUTO || who->statement_timeout_ms != 0 || is_read_only;
+    if (conn->has_modes) {
+        fill_context(&modes, conn->pool, who, plan, is_read_only);
+        sent = PQsendQueryPrepared(conn->pq, "hs_context_modes", CONTEXT_VALUES, modes.value, NULL,
+                                   NULL, 0);
+    } else {
+        sent = PQsendQueryPrepared(conn->pq, "hs_context", 2, values, NULL, NULL, 0);
+    }
+    if (!sent)
         return lost_sending(conn);
     push(conn, PG_SLOT_CONTEXT, query, NULL);
     conn->context_who = who;
@@ -240,33 +307,129 @@ static bool send_prepare(struct pg_conn *conn, struct pg_query *query, struct pg
     return true;
 }
 
-static bool send_query(struct pg_conn *conn, struct pg_query *query, struct pg_stmt *stmt)
+static void note_sent(struct pg_conn *conn, struct pg_query *query, struct pg_stmt *stmt)
 {
-    if (!PQsendQueryPrepared(conn->pq, stmt->name, (int)query->n_params, query->params, NULL, NULL,
-                             0))
-        return lost_sending(conn);
+    hs_us timeout = pg_pool_timeout_of(conn->pool, query->who);
+
     push(conn, PG_SLOT_QUERY, query, stmt);
-    conn->slot[(conn->tail - 1) & (conn->slots - 1)].expected_us = (float)query->text->mean_us;
-    conn->expected_us += query->text->mean_us;
+    if (timeout > conn->timeout)
+        conn->timeout = timeout;
     conn->batch++;
     conn->was_used = true;
     hs_metric_add(conn->pool->setup.metrics, HS_M_PG_QUERIES, 1);
+}
+
+static bool send_query(struct pg_conn *conn, struct pg_query *query, const char *unnamed,
+                       struct pg_stmt *stmt)
+{
+    int n = (int)query->n_params;
+    int sent = unnamed ? PQsendQueryParams(conn->pq, unnamed, n, NULL, query->params, NULL, NULL, 0)
+                       : PQsendQueryPrepared(conn->pq, stmt->name, n, query->params, NULL, NULL, 0);
+
+    if (!sent)
+        return lost_sending(conn);
+    note_sent(conn, query, stmt);
+    conn->slot[(conn->tail - 1) & (conn->slots - 1)].expected_us = (float)query->text->mean_us;
+    conn->expected_us += query->text->mean_us;
     return true;
+}
+
+/* Its end cannot be hidden in it, whatever the caller has let through. NULL = no memory. */
+static const char *write_commented(struct pg_pool *pool, const struct pg_query *query)
+{
+    struct hs_buf *to = &pool->commented;
+
+    hs_buf_clear(to);
+    hs_buf_add(to, query->sql);
+    if (!memchr(query->comment.p, '*', query->comment.n) &&
+        !memchr(query->comment.p, '\0', query->comment.n)) {
+        hs_buf_add_lit(to, " /*");
+        hs_buf_add(to, query->comment);
+        hs_buf_add_lit(to, "*/");
+    }
+    return hs_buf_cstr(to);
+}
+
+/* lastval() of tidy writes must not be seen by a function of another caller; nothing else asks. */
+static bool discard_sequences(struct pg_conn *conn)
+{
+    if (!conn->has_sequences)
+        return true;
+    conn->has_sequences = false;
+    return send_plain(conn, PG_SLOT_RESET, "DISCARD SEQUENCES");
 }
 
 enum pg_put pg_pipeline_put(struct pg_conn *conn, struct pg_query *query)
 {
+    const char *unnamed = NULL;
     struct pg_stmt *stmt = NULL;
-    enum pg_put put = find_stmt(conn, query, &stmt);
+    enum pg_put put = PG_PUT_OK;
 
+    if (!query->comment.p)
+        put = find_stmt(conn, query, &stmt);
+    else if (!(unnamed = write_commented(conn->pool, query)))
+        put = PG_PUT_NO_MEMORY;
     if (put != PG_PUT_OK)
         return put;
     query->state &= ~(unsigned)PG_QUERY_PREPARED;
     query->plan = query->text->plan;
+    if (!(query->flags & (PG_SHARED | PG_TIDY)) && !discard_sequences(conn))
+        return PG_PUT_LOST;
+    conn->has_sequences |= (query->flags & PG_TIDY) != 0;
     if (!send_context(conn, query, query->plan) ||
-        (!stmt->sync && !send_prepare(conn, query, stmt)) || !send_query(conn, query, stmt))
+        (stmt && !stmt->sync && !send_prepare(conn, query, stmt)) ||
+        !send_query(conn, query, unnamed, stmt))
         return PG_PUT_LOST;
     return PG_PUT_OK;
+}
+
+/* ---- loans ---- */
+
+bool pg_pipeline_begin(struct pg_conn *conn, bool is_read_only, hs_us idle_max)
+{
+    char ms[HS_U64_DIGITS_MAX + 1];
+    const char *value[1] = {ms};
+
+    if (!discard_sequences(conn))
+        return false;
+    *hs_u64_print((idle_max + HS_MS - 1) / HS_MS, ms) = '\0';
+    if (!send_plain(conn, PG_SLOT_STEP,
+                    is_read_only ? "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
+                                 : "BEGIN ISOLATION LEVEL READ COMMITTED"))
+        return false;
+    if (idle_max) {
+        if (!PQsendQueryParams(conn->pq,
+                               "SELECT pg_catalog.set_config('idle_in_transaction_session_timeout',"
+                               " $1, true)",
+                               1, NULL, value, NULL, NULL, 0))
+            return lost_sending(conn);
+        push(conn, PG_SLOT_STEP, NULL, NULL);
+    }
+    return pg_pipeline_sync(conn) && pg_pipeline_launch(conn, hs_now_us());
+}
+
+bool pg_pipeline_step(struct pg_conn *conn, struct pg_query *query)
+{
+    struct context context;
+
+    fill_context(&context, conn->pool, query->who, PG_PLAN_AUTO, /* is_read_only= */ false);
+    if (!PQsendQueryParams(conn->pq, SQL_CONTEXT_MODES, CONTEXT_VALUES, NULL, context.value, NULL,
+                           NULL, 0))
+        return lost_sending(conn);
+    push(conn, PG_SLOT_CONTEXT, query, NULL);
+    if (!PQsendQueryParams(conn->pq, query->sql.p, (int)query->n_params, NULL, query->params, NULL,
+                           NULL, 0))
+        return lost_sending(conn);
+    note_sent(conn, query, NULL);
+    return pg_pipeline_sync(conn) && pg_pipeline_launch(conn, hs_now_us());
+}
+
+/* Of a pool that closes nobody else gets the session. */
+bool pg_pipeline_end(struct pg_conn *conn, const char *sql)
+{
+    return send_plain(conn, PG_SLOT_STEP, sql) && pg_pipeline_sync(conn) &&
+           (conn->pool->is_closing || pg_pipeline_clean(conn)) &&
+           pg_pipeline_launch(conn, hs_now_us());
 }
 
 bool pg_pipeline_launch(struct pg_conn *conn, hs_us now)

@@ -64,19 +64,21 @@ static void forget_stmt(struct pg_conn *conn, struct pg_stmt *stmt)
         pg_stmts_forget(&conn->stmts, stmt, /* on_server= */ false);
 }
 
-static void error_of(const PGresult *res, const struct pg_query *query, bool is_context,
-                     struct hs_err *err)
+void pg_pipeline_error(const PGresult *res, const struct pg_query *query, bool is_context,
+                       struct hs_err *ret_err)
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
-    pg_err_from_sqlstate(err, state, PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY),
+    pg_err_from_sqlstate(ret_err, state, PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY),
                          PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL),
-                         PQresultErrorField(res, PG_DIAG_MESSAGE_HINT), query->who->is_anonymous);
+                         PQresultErrorField(res, PG_DIAG_MESSAGE_HINT),
+                         query && query->who && query->who->is_anonymous);
     if (!is_context)
         return;
     /* Not the caller's fault: the role was allowed by the configuration. */
-    err->http = 500;
-    hs_err_hint(err, "Let the login role of database.url be a member of each role in auth.roles.");
+    ret_err->http = 500;
+    hs_err_hint(ret_err,
+                "Let the login role of database.url be a member of each role in auth.roles.");
 }
 
 /* 0A000 is also any "not supported": the function that raised it tells, in every language. */
@@ -90,22 +92,32 @@ static bool is_stale_plan(const PGresult *res, bool *ret_on_server)
            (*ret_on_server && raised_by && !strcmp(raised_by, "RevalidateCachedQuery"));
 }
 
+/* Its transaction has ended without effect, or will when its Sync is read. */
+static void answer_error(struct pg_conn *conn, struct pg_query *query, const PGresult *res,
+                         bool is_context, hs_us now)
+{
+    struct hs_err err;
+
+    if (pg_pool_retry(conn->pool, query, PQresultErrorField(res, PG_DIAG_SQLSTATE), now))
+        return;
+    pg_pipeline_error(res, query, is_context, &err);
+    hs_metric_add(conn->pool->setup.metrics, HS_M_PG_QUERY_ERRORS, 1);
+    pg_pool_finish(conn->pool, query, NULL, &err, now);
+}
+
 static void fail_query(struct pg_conn *conn, struct pg_slot *slot, const PGresult *res, hs_us now)
 {
     struct pg_query *query = slot->query;
     bool on_server = false;
-    struct hs_err err;
 
-    if (slot->kind == PG_SLOT_QUERY && is_stale_plan(res, &on_server)) {
+    if (slot->kind == PG_SLOT_QUERY && slot->stmt && is_stale_plan(res, &on_server)) {
         pg_stmts_forget(&conn->stmts, slot->stmt, on_server);
         if (!(query->state & PG_QUERY_REPARSED)) {
             pg_pool_requeue(conn->pool, query, PG_QUERY_ALONE | PG_QUERY_REPARSED);
             return;
         }
     }
-    error_of(res, query, slot->kind == PG_SLOT_CONTEXT, &err);
-    hs_metric_add(conn->pool->setup.metrics, HS_M_PG_QUERY_ERRORS, 1);
-    pg_pool_finish(conn->pool, query, NULL, &err, now);
+    answer_error(conn, query, res, slot->kind == PG_SLOT_CONTEXT, now);
 }
 
 static bool give_up(const PGresult *res, const char *what, struct hs_err *ret_err)
@@ -137,9 +149,11 @@ static bool take_error(struct pg_conn *conn, const PGresult *res, hs_us now, str
     case PG_SLOT_SETUP:
         return give_up(res, "could not set up a PostgreSQL session", ret_err);
     case PG_SLOT_RESET:
+    case PG_SLOT_REPLACED:
     case PG_SLOT_PIN:
         return give_up(res, "could not reset a PostgreSQL session", ret_err);
     case PG_SLOT_DEALLOCATE:
+    case PG_SLOT_STEP:
         break;
     case PG_SLOT_CONTEXT:
     case PG_SLOT_PREPARE:
@@ -157,15 +171,10 @@ static bool take_error(struct pg_conn *conn, const PGresult *res, hs_us now, str
         }
         break;
     case PG_SLOT_SYNC:
-        if (conn->held_query) {
-            struct hs_err err;
-
-            query = conn->held_query;
-            conn->held_query = NULL;
-            error_of(res, query, false, &err);
-            hs_metric_add(conn->pool->setup.metrics, HS_M_PG_QUERY_ERRORS, 1);
-            pg_pool_finish(conn->pool, query, NULL, &err, now);
-        }
+        query = conn->held_query;
+        conn->held_query = NULL;
+        if (query)
+            answer_error(conn, query, res, /* is_context= */ false, now);
         return true; /* its own result is still to come */
     }
     pop(conn);
@@ -190,6 +199,8 @@ static bool take_success(struct pg_conn *conn, PGresult **res, hs_us now, struct
         slot->stmt->is_ready = true;
     if (slot->kind == PG_SLOT_CONTEXT && PQntuples(*res))
         return give_up(*res, "PostgreSQL did not set role and claims", ret_err);
+    if (slot->kind == PG_SLOT_REPLACED && PQntuples(*res))
+        return give_up(*res, "a function changed the prepared statements of a PostgreSQL session", ret_err);
     if (slot->kind == PG_SLOT_PIN && !keep_text_search(conn->pool, *res)) {
         hs_fail_memory(ret_err);
         return false;
@@ -210,13 +221,37 @@ static bool take_success(struct pg_conn *conn, PGresult **res, hs_us now, struct
     return true;
 }
 
+/*
+ * In a loan everything waits for the Sync: only then can the next step be taken. Kept is the first error,
+ * else the rows of the query or the tag of the step. Takes res over, as take_success() does.
+ */
+static bool take_of_loan(struct pg_conn *conn, PGresult **res, struct hs_err *ret_err)
+{
+    enum pg_slot_kind kind = (enum pg_slot_kind)head_of(conn)->kind;
+    bool is_error = PQresultStatus(*res) == PGRES_FATAL_ERROR;
+
+    if (is_error && is_going_away(*res))
+        return give_up(*res, "lost the connection to PostgreSQL", ret_err);
+    if (!is_error && kind == PG_SLOT_CONTEXT && PQntuples(*res))
+        return give_up(*res, "PostgreSQL did not set role and claims", ret_err);
+    if (is_error || (!conn->held && kind != PG_SLOT_CONTEXT)) {
+        PQclear(conn->held);
+        conn->held = *res;
+        conn->is_held_context = is_error && kind == PG_SLOT_CONTEXT;
+        *res = NULL;
+    }
+    if (kind != PG_SLOT_SYNC)
+        pop(conn);
+    return true;
+}
+
 static void take_aborted(struct pg_conn *conn)
 {
     struct pg_slot *slot = head_of(conn);
 
     if (slot->kind == PG_SLOT_PREPARE)
         forget_stmt(conn, slot->stmt);
-    if (slot->kind == PG_SLOT_QUERY && slot->query) {
+    if (slot->kind == PG_SLOT_QUERY && slot->query && !conn->loan) {
         hs_metric_add(conn->pool->setup.metrics, HS_M_PG_QUERIES_REPEATED, 1);
         pg_pool_requeue(conn->pool, slot->query, PG_QUERY_ALONE);
     }
@@ -227,17 +262,20 @@ static void take_sync(struct pg_conn *conn, hs_us now)
 {
     bool ends_flight = head_of(conn)->ends_flight;
     struct pg_query *query = conn->held_query;
+    PGresult *held = conn->held;
 
     pop(conn);
     conn->flights -= ends_flight;
-    if (query) {
-        struct pg_rows rows = pg_rows_all(conn->held);
+    conn->held_query = NULL;
+    conn->held = NULL;
+    if (conn->loan) {
+        pg_loan_synced(conn, held, now);
+    } else if (query) {
+        struct pg_rows rows = pg_rows_all(held);
 
-        conn->held_query = NULL;
         pg_pool_finish(conn->pool, query, &rows, NULL, now);
     }
-    PQclear(conn->held);
-    conn->held = NULL;
+    PQclear(held);
 }
 
 static bool take(struct pg_conn *conn, PGresult *res, hs_us now, struct hs_err *ret_err)
@@ -246,10 +284,12 @@ static bool take(struct pg_conn *conn, PGresult *res, hs_us now, struct hs_err *
     ExecStatusType status = PQresultStatus(res);
     bool ok = true;
 
-    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY)
-        ok = !is_sync && take_success(conn, &res, now, ret_err);
+    if (!is_sync &&
+        (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY))
+        ok = conn->loan ? take_of_loan(conn, &res, ret_err)
+                        : take_success(conn, &res, now, ret_err);
     else if (status == PGRES_FATAL_ERROR)
-        ok = take_error(conn, res, now, ret_err);
+        ok = conn->loan ? take_of_loan(conn, &res, ret_err) : take_error(conn, res, now, ret_err);
     else if (status == PGRES_PIPELINE_ABORTED && !is_sync)
         take_aborted(conn);
     else if (status == PGRES_PIPELINE_SYNC && is_sync)
@@ -284,6 +324,7 @@ bool pg_pipeline_read(struct pg_conn *conn, hs_us now, struct hs_err *ret_err)
     if (!ok || pg_pipeline_in_flight(conn))
         return ok;
     conn->expected_us = 0;
+    conn->timeout = 0;
     if (conn->state == PG_CONN_OPENING)
         pg_pool_opened(pool, conn);
     else if (conn->head != before)
@@ -306,7 +347,8 @@ void pg_pipeline_abandon(struct pg_conn *conn, const struct hs_err *err)
     while (pg_pipeline_in_flight(conn)) {
         bool is_synced = (int)(synced - conn->head) > 0;
         const struct pg_slot *slot = head_of(conn);
-        struct pg_query *query = slot->kind == PG_SLOT_QUERY ? slot->query : NULL;
+        bool is_pools = slot->kind == PG_SLOT_QUERY && !conn->loan;
+        struct pg_query *query = is_pools ? slot->query : NULL;
 
         pop(conn);
         if (query && is_synced)
@@ -314,4 +356,6 @@ void pg_pipeline_abandon(struct pg_conn *conn, const struct hs_err *err)
         else if (query)
             pg_pool_requeue(conn->pool, query, 0);
     }
+    if (conn->loan)
+        pg_loan_lost(conn, err);
 }

@@ -18,6 +18,8 @@
 
 /* How late a statement may be looked at that was handed in behind the hook, or that is held back. */
 enum { TICK_US = 2000 };
+/* A statement with its comment. */
+enum { COMMENTED_MAX = 16 << 20 };
 
 /* ---- budget ---- */
 
@@ -106,6 +108,7 @@ void pg_pool_opened(struct pg_pool *pool, struct pg_conn *conn)
     pg_addresses_fini(&conn->addresses);
     conn->used_at = now;
     conn->heard_at = now;
+    conn->statement_timeout = pool->setup.statement_timeout;
     conn->expires_at = now + pool->setup.lifetime - spread +
                        hs_rng_below(&pool->rng, 2 * spread + 1);
     pool->failures = 0;
@@ -136,7 +139,8 @@ static bool open_one(struct pg_pool *pool)
 
 static unsigned alive(const struct pg_pool *pool)
 {
-    return pool->n[PG_CONN_OPENING] + pool->n[PG_CONN_IDLE] + pool->n[PG_CONN_BUSY];
+    return pool->n[PG_CONN_OPENING] + pool->n[PG_CONN_IDLE] + pool->n[PG_CONN_BUSY] +
+           pool->n[PG_CONN_LENT];
 }
 
 /* During an outage one attempt at a time tells enough. */
@@ -199,7 +203,10 @@ static void look_at_idle(struct pg_pool *pool)
 void pg_pool_conn_empty(struct pg_pool *pool, struct pg_conn *conn, hs_us now)
 {
     conn->heard_at = now;
+    if (conn->state == PG_CONN_LENT)
+        return;
     conn->is_soiled = false;
+    conn->is_promised = false;
     if (conn->was_used)
         conn->used_at = now;
     if (conn->is_lane) {
@@ -231,6 +238,15 @@ static void check_health(struct pg_pool *pool, struct pg_conn *conn, hs_us now)
         (void)pg_pipeline_launch(conn, now);
 }
 
+/* database.pool.max was lowered. */
+static bool is_one_too_many(const struct pg_pool *pool, const struct pg_conn *conn)
+{
+    const struct pg_budget *budget = pool->setup.budget;
+
+    return conn->is_lent && atomic_load_explicit(&budget->open, memory_order_relaxed) >
+                                atomic_load_explicit(&budget->max, memory_order_relaxed);
+}
+
 /* The list runs from the most to the least recently used; above min, the old ones go. */
 static void reap_idle(struct pg_pool *pool, hs_us now)
 {
@@ -242,12 +258,23 @@ static void reap_idle(struct pg_pool *pool, hs_us now)
 
         node = node->prev;
         drop_notifies(conn);
-        if (now >= conn->expires_at ||
+        if (now >= conn->expires_at || is_one_too_many(pool, conn) ||
             (alive(pool) > pool->min && now - conn->used_at >= pool->setup.idle_timeout))
             pg_conn_close(conn);
         else
             check_health(pool, conn, now);
     }
+}
+
+static hs_us patience_with(const struct pg_pool *pool, const struct pg_conn *conn)
+{
+    if (conn->state == PG_CONN_LENT && !pg_pipeline_in_flight(conn) && !conn->cancel)
+        return UINT64_MAX;
+    if (conn->state == PG_CONN_LENT && !conn->timeout)
+        return conn->statement_timeout + pool->setup.close_timeout;
+    if (conn->timeout)
+        return conn->timeout + pool->setup.close_timeout;
+    return pool->setup.connect_timeout;
 }
 
 static void reap_busy(struct pg_pool *pool, enum pg_conn_state state, hs_us now)
@@ -257,13 +284,12 @@ static void reap_busy(struct pg_pool *pool, enum pg_conn_state state, hs_us now)
 
     while (node != list) {
         struct pg_conn *conn = HS_CONTAINER(node, struct pg_conn, node);
-        hs_us patience = conn->expected_us > 0 || conn->held_query
-                             ? pool->setup.statement_timeout + pool->setup.close_timeout
-                             : pool->setup.connect_timeout;
 
         node = node->next;
         drop_notifies(conn);
-        if (now - conn->mark > patience)
+        if (conn->loan)
+            pg_loan_look(conn->loan);
+        if (now - conn->mark > patience_with(pool, conn))
             lose(conn, "It did not answer in time.");
         else if (state == PG_CONN_BUSY && now >= conn->expires_at)
             pg_conn_move(conn, PG_CONN_DRAINING);
@@ -278,15 +304,16 @@ static void on_reap(void *arg)
     HS_OBJ(pool, PG_POOL_MAGIC);
     reap_idle(pool, now);
     reap_busy(pool, PG_CONN_BUSY, now);
+    reap_busy(pool, PG_CONN_LENT, now);
     reap_busy(pool, PG_CONN_DRAINING, now);
     pool->must_refill = true;
 }
 
 /* ---- the turn ---- */
 
-static void start_tick(struct pg_pool *pool)
+void pg_pool_start_tick(struct pg_pool *pool)
 {
-    if (pool->tick_on)
+    if (pool->tick_on || pool->is_closing)
         return;
     pool->tick_on = true;
     net_timer_start(pool->tick, TICK_US, TICK_US);
@@ -297,7 +324,7 @@ static void on_tick(void *arg)
     struct pg_pool *pool = arg;
 
     HS_OBJ(pool, PG_POOL_MAGIC);
-    if (pool->waiting)
+    if ((pool->waiting || pool->loans_waiting_n) && !pool->is_paused)
         return; /* the hook comes after every timer */
     net_timer_stop(pool->tick);
     pool->tick_on = false;
@@ -305,7 +332,7 @@ static void on_tick(void *arg)
 
 static bool is_known_down(const struct pg_pool *pool, hs_us now)
 {
-    return pool->failures && !pg_pool_open_count(pool) &&
+    return pool->failures && !pool->is_paused && !pg_pool_open_count(pool) &&
            now - pool->failed_at >= pool->setup.acquire_timeout;
 }
 
@@ -324,7 +351,9 @@ static void close_turn(struct pg_pool *pool)
     struct hs_err err;
 
     hs_fail(&err, HS_E_SHUTDOWN, "the server is shutting down");
+    pg_pool_pause_fail(pool);
     pg_pool_queue_fail(pool, &err, hs_now_us());
+    pg_loans_close(pool, &err);
     while ((node = hs_list_first(&pool->conns[PG_CONN_OPENING])))
         pg_conn_close(HS_CONTAINER(node, struct pg_conn, node));
     while ((node = hs_list_first(&pool->conns[PG_CONN_IDLE])))
@@ -337,13 +366,24 @@ static void report_waiting(struct pg_pool *pool)
 {
     hs_metric_set(pool->setup.metrics, HS_M_PG_WAITING, pool->waiting);
     hs_metric_set(pool->setup.metrics, HS_M_PG_CONNECTIONS_BUSY,
-                  pool->n[PG_CONN_BUSY] + pool->n[PG_CONN_DRAINING]);
+                  pool->n[PG_CONN_BUSY] + pool->n[PG_CONN_LENT] + pool->n[PG_CONN_DRAINING]);
+}
+
+static bool work(struct pg_pool *pool, hs_us now)
+{
+    bool needs_conn = false;
+
+    if (pool->loans_waiting_n || !hs_list_is_empty(&pool->loans_todo))
+        needs_conn = pg_loans_turn(pool, now);
+    if (pool->waiting && !pool->is_paused)
+        needs_conn |= pg_pool_queue_dispatch(pool, now);
+    return needs_conn;
 }
 
 static void on_turn(struct net_hook *hook)
 {
     struct pg_pool *pool = HS_CONTAINER(hook, struct pg_pool, hook);
-    bool needs_conn = false;
+    bool needs_conn;
 
     HS_OBJ(pool, PG_POOL_MAGIC);
     if (pool->is_closing) {
@@ -353,9 +393,10 @@ static void on_turn(struct net_hook *hook)
     sweep(pool);
     if (pool->is_suspicious)
         look_at_idle(pool);
-    if (pool->waiting)
-        needs_conn = pg_pool_queue_dispatch(pool, hs_now_us());
-    if (needs_conn || pool->must_refill)
+    needs_conn = work(pool, hs_now_us());
+    if (pool->is_paused)
+        pg_pool_pause_turn(pool);
+    else if (needs_conn || pool->must_refill)
         open_more(pool, needs_conn);
     report_waiting(pool);
     sweep(pool);
@@ -369,49 +410,59 @@ void pg_pool_requeue(struct pg_pool *pool, struct pg_query *query, unsigned stat
     query->queued_at = hs_now_us();
     hs_list_prepend(&pool->fresh, &query->node);
     pool->waiting++;
-    if (!pool->is_closing)
-        start_tick(pool);
+    pg_pool_start_tick(pool);
 }
 
 /* ---- the public face ---- */
 
-hs_status pg_pool_run(struct pg_pool *pool, struct pg_query *query, struct hs_err *reterr)
+hs_status pg_pool_admit(const struct pg_pool *pool, hs_us now, struct hs_err *reterr)
 {
-    hs_us now = hs_now_us();
-
-    HS_OBJ(pool, PG_POOL_MAGIC);
-    HS_OBJ(query, PG_QUERY_MAGIC);
     if (pool->is_closing)
         return hs_fail(reterr, HS_E_SHUTDOWN, "the server is shutting down");
-    if (pool->waiting >= pool->setup.queue_max) {
+    if (pool->waiting + pool->loans_waiting_n >= pool->setup.queue_max) {
         hs_fail(reterr, HS_E_BUSY, "too many statements wait for a database connection");
         hs_err_why(reterr, "database.pool.queue_max is %zu.", pool->setup.queue_max);
         return HS_E_BUSY;
     }
-    if (query->n_params > UINT16_MAX)
-        return hs_fail(reterr, HS_E_LIMIT, "a statement has %zu parameters; 65535 are possible",
-                       query->n_params);
     if (is_known_down(pool, now)) {
         hs_fail(reterr, HS_E_PG_DOWN, "PostgreSQL cannot be reached");
         hs_err_why(reterr, "%s",
                    pool->last_error.why[0] ? pool->last_error.why : pool->last_error.what);
         return HS_E_PG_DOWN;
     }
+    return HS_OK;
+}
+
+hs_status pg_pool_run(struct pg_pool *pool, struct pg_query *query, struct hs_err *reterr)
+{
+    hs_us now = hs_now_us();
+    hs_status status;
+
+    HS_OBJ(pool, PG_POOL_MAGIC);
+    HS_OBJ(query, PG_QUERY_MAGIC);
+    status = pg_pool_admit(pool, now, reterr);
+    if (status)
+        return status;
+    if (query->n_params > UINT16_MAX)
+        return hs_fail(reterr, HS_E_LIMIT, "a statement has %zu parameters; 65535 are possible",
+                       query->n_params);
     query->submitted_at = now;
     query->queued_at = now;
     query->state = PG_QUERY_QUEUED;
+    query->conflicts = 0;
     query->text = NULL;
     hs_list_append(&pool->fresh, &query->node);
     pool->waiting++;
-    start_tick(pool);
+    pg_pool_start_tick(pool);
     return HS_OK;
 }
 
 void pg_pool_state(const struct pg_pool *pool, struct pg_pool_state *ret_state)
 {
     ret_state->open = pg_pool_open_count(pool);
-    ret_state->busy = pool->n[PG_CONN_BUSY] + pool->n[PG_CONN_DRAINING];
-    ret_state->waiting = pool->waiting;
+    ret_state->busy = pool->n[PG_CONN_BUSY] + pool->n[PG_CONN_LENT] + pool->n[PG_CONN_DRAINING];
+    ret_state->waiting = pool->waiting + pool->loans_waiting_n;
+    ret_state->is_paused = pool->is_paused;
     ret_state->is_up = ret_state->open > 0 || pool->failures == 0;
     ret_state->last_error = &pool->last_error;
 }
@@ -419,7 +470,7 @@ void pg_pool_state(const struct pg_pool *pool, struct pg_pool_state *ret_state)
 static void on_close_timeout(void *arg)
 {
     struct pg_pool *pool = arg;
-    static const enum pg_conn_state states[] = {PG_CONN_BUSY, PG_CONN_DRAINING};
+    static const enum pg_conn_state states[] = {PG_CONN_BUSY, PG_CONN_LENT, PG_CONN_DRAINING};
     struct hs_list *node;
     struct hs_err err;
 
@@ -459,19 +510,28 @@ static hs_status make_timers(struct pg_pool *pool, struct hs_err *reterr)
         status = net_timer_new(loop, on_retry, pool, &pool->retry, reterr);
     if (!status)
         status = net_timer_new(loop, on_close_timeout, pool, &pool->closer, reterr);
+    if (!status)
+        status = net_timer_new(loop, pg_pool_pause_over, pool, &pool->pause_end, reterr);
     return status;
+}
+
+void pg_pool_share_min(struct pg_pool *pool)
+{
+    const struct pg_budget *budget = pool->setup.budget;
+    unsigned min = atomic_load_explicit(&budget->min, memory_order_relaxed);
+
+    pool->min = min / budget->workers + (pool->ticket % budget->workers < min % budget->workers);
 }
 
 static void join(struct pg_pool *pool)
 {
     struct pg_budget *budget = pool->setup.budget;
-    unsigned ticket = atomic_fetch_add_explicit(&budget->joined, 1, memory_order_relaxed);
     unsigned each = budget->max / budget->workers;
 
     pool->own_max = each < 2 ? each : 2;
-    pool->min = budget->min / budget->workers +
-                (ticket % budget->workers < budget->min % budget->workers);
-    if (ticket == 0)
+    pool->ticket = atomic_fetch_add_explicit(&budget->joined, 1, memory_order_relaxed);
+    pg_pool_share_min(pool);
+    if (pool->ticket == 0)
         hs_metric_set(pool->setup.metrics, HS_M_PG_CONNECTIONS_MAX, budget->max);
 }
 
@@ -511,6 +571,12 @@ hs_status pg_pool_new(const struct pg_pool_setup *setup, struct pg_pool **ret_po
     hs_list_init(&pool->shared);
     hs_list_init(&pool->exclusive);
     hs_list_init(&pool->slow);
+    hs_list_init(&pool->later);
+    hs_list_init(&pool->loans_waiting);
+    hs_list_init(&pool->loans_todo);
+    hs_list_init(&pool->loans_open);
+    hs_list_init(&pool->cancels);
+    hs_buf_init(&pool->commented, COMMENTED_MAX);
     hs_list_init(&pool->hook.node);
     status = init(pool, reterr);
     if (status) {
@@ -531,12 +597,15 @@ void pg_pool_free(struct pg_pool *pool)
     if (!pool)
         return;
     HS_OBJ(pool, PG_POOL_MAGIC);
-    HS_BUG_ON(pool->own || pool->lent || pool->waiting);
+    HS_BUG_ON(pool->own || pool->lent || pool->waiting || pool->loans || pool->loans_waiting_n);
     net_loop_unhook(&pool->hook);
     net_timer_free(pool->tick);
     net_timer_free(pool->reap);
     net_timer_free(pool->retry);
     net_timer_free(pool->closer);
+    net_timer_free(pool->pause_end);
+    pg_cancels_fini(pool);
+    hs_buf_fini(&pool->commented);
     pg_gather_fini(pool);
     pg_texts_fini(&pool->texts);
     pg_params_free(pool->params);

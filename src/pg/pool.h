@@ -11,19 +11,26 @@
  *            - values travel only as parameters;
  *            - done() is called exactly once, on the worker's thread, never from inside pg_pool_run();
  *            - a read whose batch was aborted by a neighbour, or whose connection was lost before its
- *              answer, is repeated (by itself); a write is never repeated here, unless it was never sent;
+ *              answer, is repeated (by itself);
+ *            - a write is repeated only where PostgreSQL said that it had no effect and may succeed now
+ *              (SQLSTATE 40001 or 40P01: three times at most, after a jittered, doubling pause from 10 ms),
+ *              or where no Sync was ever written behind it; if its connection is lost later, its outcome
+ *              is not known, and said to be so;
  *            - a read that may share (PG_SHARED) is answered when its rows are there, anything else when
  *              its Sync is: no answer of a write is given before its COMMIT; after it the session is
- *              reset (RESET ALL, DISCARD TEMP, advisory locks), so nothing leaks to the next caller.
+ *              cleaned of all that a user's function may have left, unless none was called (PG_TIDY).
  * Outage     An outage shorter than acquire_timeout is ridden out: statements wait, each at most
  *            acquire_timeout. Once the database has been away for that long, new ones are refused at once
  *            until a connection attempt succeeds; attempts go on with a jittered, doubling pause.
  * Stuck      There is no cancel on a shared pipeline: statement_timeout ends a statement; a connection
  *            that does not even report that within close_timeout more is given up.
  * Limits     struct pg_pool_setup, from options database.*.
+ * Pause      pg_pool_pause() holds new statements back, ends all connections once what runs is through,
+ *            and lets a database be switched; nobody is told an error for it.
  * Errors     HS_E_PG_ACQUIRE waited past acquire_timeout; HS_E_BUSY queue full; HS_E_PG_DOWN no
- *            connection to be had; HS_E_SHUTDOWN; HS_E_TIMEOUT; HS_E_PG_ERROR and its SQLSTATE with the
- *            HTTP status of sqlstate.def; HS_E_MEMORY.
+ *            connection to be had; HS_E_OUTCOME_UNKNOWN a write was sent and no answer came;
+ *            HS_E_SHUTDOWN; HS_E_PG_ERROR and its SQLSTATE with the HTTP status of sqlstate.def;
+ *            HS_E_MEMORY.
  * Source     PostgreSQL 15 manual, 34.5 (pipeline mode) and 55.2 (message flow).
  */
 #ifndef PG_POOL_H
@@ -44,8 +51,8 @@ struct pg_text;
  * when it is idle, so that slots which one worker does not need are lent to another.
  */
 struct pg_budget {
-    unsigned max;
-    unsigned min;
+    atomic_uint max; /* these two may change, see pg_pool_tune() */
+    atomic_uint min;
     unsigned workers;
     atomic_uint joined; /* pools made so far: shares min out, one by one */
     atomic_uint open;   /* connections, those being opened included */
@@ -80,6 +87,14 @@ struct pg_pool_setup {
 hs_status pg_pool_new(const struct pg_pool_setup *setup, struct pg_pool **ret_pool,
                       struct hs_err *reterr) hs_must_check;
 /*
+ * Other times and bounds from now on: all of setup but loop, metrics, budget, url, batch_max, statements_max
+ * and seed; budget->max (at least two a worker) and min are looked at again. Connections whose session was
+ * set up otherwise end once they have nothing in flight. On the loop's thread.
+ *   errors  HS_E_MEMORY: nothing was changed
+ */
+hs_status pg_pool_tune(struct pg_pool *pool, const struct pg_pool_setup *setup,
+                       struct hs_err *reterr) hs_must_check;
+/*
  * Answers waiting statements with HS_E_SHUTDOWN, lets running ones finish within close_timeout, then
  * calls done(arg), never from inside this call.
  */
@@ -94,6 +109,8 @@ size_t pg_rows_count(const struct pg_rows *rows);
 size_t pg_rows_columns(const struct pg_rows *rows);
 /* Text format, NUL-terminated. p == NULL for SQL NULL. */
 struct hs_str pg_rows_value(const struct pg_rows *rows, size_t row, size_t column);
+/* Rows that the statement inserted, updated, deleted or (a SELECT, a FETCH) gave back. */
+size_t pg_rows_affected(const struct pg_rows *rows);
 /* Type oid of a column. */
 uint32_t pg_rows_type(const struct pg_rows *rows, size_t column);
 
@@ -101,8 +118,10 @@ uint32_t pg_rows_type(const struct pg_rows *rows, size_t column);
 enum {
     /* A read that calls nothing that touches the session: may share a Sync (pg_relation.is_shareable). */
     PG_SHARED = 1, /* implies PG_REPEATABLE */
-    /* May be repeated after a lost connection: has no effect. Reads. */
-    PG_REPEATABLE = 2
+    /* May be repeated after a lost connection: has no effect. Reads; the transaction is read-only. */
+    PG_REPEATABLE = 2,
+    /* A write that leaves nothing in the session but sequences' last values (pg_relation.is_tidy). */
+    PG_TIDY = 4
 };
 
 /*
@@ -139,6 +158,12 @@ struct pg_query {
      * HS_E_SHUTDOWN (HTTP 499), which nobody is there to see. What was sent or is no read runs on.
      */
     const bool *is_unwanted;
+    /*
+     * Written behind the text as a comment, so that the database's logs name what is behind it; p == NULL
+     * = none. Escaped by the caller (no '*' in it, else it is left out). Costs a Parse each time: such a
+     * statement is neither prepared nor gathered. Not looked at in a loan.
+     */
+    struct hs_str comment;
     /* rows is NULL iff err is not. */
     void (*done)(struct pg_query *query, const struct pg_rows *rows, const struct hs_err *err);
     void *arg;
@@ -149,6 +174,7 @@ struct pg_query {
     hs_us queued_at;    /* last queued: acquire_timeout counts from here */
     unsigned state;
     unsigned plan;
+    unsigned conflicts; /* ended by 40001 or 40P01 so often */
     struct pg_text *text;
 };
 
@@ -156,12 +182,27 @@ struct pg_query {
 hs_status pg_pool_run(struct pg_pool *pool, struct pg_query *query, struct hs_err *reterr)
     hs_must_check;
 
-/* A short state for /health: connections open, busy, waiting statements; last connection error. */
+/*
+ * Holds back what is handed in from now on (without end for acquire_timeout, which does not run
+ * meanwhile; queue_max stays), lets finish what runs, loans included, closes all connections, then calls
+ * done(arg, true). At `deadline` (of hs_now_us()) the pool resumes by itself; if that, pg_pool_resume()
+ * or pg_pool_close() comes before all connections are closed, done(arg, false) is called instead. done()
+ * is called exactly once, never from inside this call (but perhaps from inside pg_pool_resume()).
+ * errors: HS_E_BUSY it is paused already; HS_E_SHUTDOWN
+ */
+hs_status pg_pool_pause(struct pg_pool *pool, hs_us deadline,
+                        void (*done)(void *arg, bool is_paused), void *arg, struct hs_err *reterr)
+    hs_must_check;
+/* Goes on, with new connections. Nothing happens if it is not paused. */
+void pg_pool_resume(struct pg_pool *pool);
+
+/* A short state for /health; a loan counts as a busy connection, one that waits as a statement. */
 struct pg_pool_state {
     unsigned open;
     unsigned busy;
     size_t waiting;
     bool is_up; /* a connection is open, or the last attempt did not fail */
+    bool is_paused;
     const struct hs_err
         *last_error; /* of the last failed attempt or lost connection; status 0 = none */
 };

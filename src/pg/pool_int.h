@@ -3,11 +3,11 @@
  * pg/pool_int.h - the pool and its connections from the inside.
  *
  * Who does what: pool.c opens and closes connections; pool_queue.c decides which statement runs where
- * and when; pipeline.c writes statements to a
- * connection and reads their results; conn.c opens and ends connections; conn_params.c knows the
- * connection string; stmt.c remembers texts and prepared statements.
+ * and when; pool_pause.c holds all of it back; loan.c lends a connection (loan_cancel.c); pipeline.c writes statements to
+ * a connection and pipeline_read.c reads their results; conn.c opens and ends connections; conn_params.c
+ * knows the connection string; stmt.c remembers texts and prepared statements.
  *
- * When: pg_pool_run() only queues. Statements are sent, and connections opened and freed, from the
+ * When: pg_pool_run() and the calls of loan.h only queue. Statements are sent, and connections opened and freed, from the
  * loop's hook, once a turn; a connection's callback only reads. So a caller's done() may hand in more,
  * or close the pool, without pulling anything from under a function that is still running.
  *
@@ -20,6 +20,7 @@
 
 #include "core/rng.h"
 #include "net/resolve.h"
+#include "pg/loan.h"
 #include "pg/pool.h"
 #include "pg/stmt_int.h"
 
@@ -70,6 +71,7 @@ enum pg_conn_state {
     PG_CONN_OPENING,  /* resolving, connecting, setting up */
     PG_CONN_IDLE,     /* nothing in flight; most recently used first */
     PG_CONN_BUSY,     /* work in flight, may take more */
+    PG_CONN_LENT,     /* belongs to a loan until that is over */
     PG_CONN_DRAINING, /* finishes what is in flight, then closes */
     PG_CONN_BROKEN,   /* waits for the hook to free it */
     PG_CONN_STATES
@@ -81,8 +83,10 @@ enum pg_slot_kind {
     PG_SLOT_PREPARE, /* Parse for the query behind it */
     PG_SLOT_QUERY,
     PG_SLOT_DEALLOCATE,
-    PG_SLOT_RESET, /* cleans the session: an error means that it cannot be used again */
-    PG_SLOT_PIN,   /* the statement that pins what a start-up option cannot */
+    PG_SLOT_RESET,    /* cleans the session: an error means that it cannot be used again */
+    PG_SLOT_REPLACED, /* asks for statements that are not ours: one, and it cannot be used again */
+    PG_SLOT_PIN,      /* the statement that pins what a start-up option cannot */
+    PG_SLOT_STEP,     /* of a loan: BEGIN, COMMIT, ROLLBACK */
     PG_SLOT_SYNC
 };
 
@@ -92,8 +96,10 @@ struct pg_slot {
     bool ends_flight;       /* SYNC: the last of what one fill sent */
     float expected_us;      /* QUERY: the mean when it was sent */
     struct pg_query *query; /* CONTEXT, PREPARE, QUERY; NULL once it was answered */
-    struct pg_stmt *stmt;   /* PREPARE, QUERY */
+    struct pg_stmt *stmt;   /* PREPARE, QUERY; NULL = unnamed */
 };
+
+struct pg_cancel; /* loan_cancel.c */
 
 struct pg_conn {
     uint32_t magic;
@@ -106,13 +112,18 @@ struct pg_conn {
     struct net_resolve *resolving;
     struct pg_addresses addresses;
     size_t next_host;
-    bool is_lent;   /* its slot is one beyond the worker's own */
+    bool is_lent;       /* its slot is one beyond the worker's own (no matter of loans) */
+    bool has_sequences; /* tidy writes may have left last values of sequences */
     bool is_soiled; /* ran what may have changed the session, and is being cleaned: takes no more */
     bool is_lane;   /* carries one slow statement, takes no other */
+    bool is_promised;         /* takes no more, because a loan waits for it */
+    struct pg_loan *loan;     /* LENT: whose it is */
+    struct pg_cancel *cancel; /* under way */
     hs_us expires_at;
-    hs_us used_at;  /* last statement answered */
-    hs_us heard_at; /* last sign of life */
-    bool was_used;  /* by statements, not by a health check alone */
+    hs_us statement_timeout; /* of its session */
+    hs_us used_at;           /* last statement answered */
+    hs_us heard_at;          /* last sign of life */
+    bool was_used;           /* by statements, not by a health check alone */
     /* the pipeline: a ring of what is in flight */
     struct pg_slot *slot;
     unsigned slots; /* a power of two */
@@ -122,12 +133,14 @@ struct pg_conn {
     unsigned syncs;     /* number of the Sync being written */
     hs_us mark;         /* last progress: a completion, or work sent to an idle connection */
     double expected_us; /* sum of the means of what is in flight */
+    hs_us timeout;      /* the longest statement_timeout of what is in flight */
     struct pg_query *held_query; /* exclusive, executed, waits for its Sync */
-    PGresult *held;              /* its result */
+    PGresult *held;              /* its result; of a loan, the first that counts, errors too */
+    bool is_held_context;        /* which is the error of its context */
     /* the Sync being written */
     const struct hs_identity *context_who; /* NULL = nothing set yet */
     unsigned context_plan;
-    bool has_plan;  /* something in it set plan_cache_mode */
+    bool has_modes; /* something in it set plan_cache_mode or statement_timeout */
     unsigned batch; /* queries in it */
     struct pg_stmts stmts;
 };
@@ -167,6 +180,12 @@ bool pg_pipeline_setup(struct pg_conn *conn);
 enum pg_put pg_pipeline_put(struct pg_conn *conn, struct pg_query *query);
 /* Ends the Sync. */
 bool pg_pipeline_sync(struct pg_conn *conn);
+/* A loan's first step; idle_max = idle_in_transaction_session_timeout, 0 = the session's. */
+bool pg_pipeline_begin(struct pg_conn *conn, bool is_read_only, hs_us idle_max);
+/* A statement of a loan. False = lost. */
+bool pg_pipeline_step(struct pg_conn *conn, struct pg_query *query);
+/* A loan's last step ("COMMIT" or "ROLLBACK"), and the cleaning behind it. */
+bool pg_pipeline_end(struct pg_conn *conn, const char *sql);
 /* A Sync that resets the session after an exclusive statement. */
 bool pg_pipeline_clean(struct pg_conn *conn);
 /* A Sync that deallocates what was evicted, if anything was. */
@@ -175,7 +194,10 @@ bool pg_pipeline_deallocate(struct pg_conn *conn);
 bool pg_pipeline_launch(struct pg_conn *conn, hs_us now);
 /* Reads what has come. False = lost; *ret_err says why. */
 bool pg_pipeline_read(struct pg_conn *conn, hs_us now, struct hs_err *ret_err);
-/* Empties the ring: queries in flight go to pg_pool_orphan(). */
+/* The error of a query, or of a step (query == NULL); is_context: its context could not be set. */
+void pg_pipeline_error(const PGresult *res, const struct pg_query *query, bool is_context,
+                       struct hs_err *ret_err);
+/* Empties the ring: queries in flight go to pg_pool_orphan(), a loan is told. */
 void pg_pipeline_abandon(struct pg_conn *conn, const struct hs_err *err);
 
 static inline unsigned pg_pipeline_in_flight(const struct pg_conn *conn)
@@ -218,12 +240,20 @@ struct pg_pool {
     unsigned own;  /* connections that are this worker's by right */
     unsigned lent; /* beyond them */
     unsigned own_max;
+    unsigned ticket; /* the how many'th of the budget's pools it is */
     unsigned min;
     struct hs_list fresh;  /* handed in since the last hook */
     struct hs_list shared; /* waiting, oldest first */
     struct hs_list exclusive;
     struct hs_list slow;
-    size_t waiting; /* in all four */
+    struct hs_list later;         /* not before their queued_at, soonest first */
+    size_t waiting;               /* in all five */
+    struct hs_list loans_waiting; /* for a connection, oldest first */
+    struct hs_list loans_todo;    /* something was asked of them: the hook's work */
+    struct hs_list loans_open; /* all else: nothing to do until PostgreSQL or the caller speaks */
+    size_t loans_waiting_n;
+    unsigned loans;         /* with a connection */
+    struct hs_list cancels; /* under way */
     struct pg_texts texts;
     struct hs_list gathered; /* spare ones, for gather.c */
     unsigned gathered_n;
@@ -235,8 +265,14 @@ struct pg_pool {
     hs_us retry_pause;
     bool retry_on;
     bool tick_on;
-    bool must_refill;   /* below min, perhaps */
-    bool is_suspicious; /* a connection was lost: look at the idle ones before using them */
+    bool must_refill; /* below min, perhaps */
+    bool is_paused;
+    hs_us paused_at;
+    struct net_timer *pause_end;
+    void (*paused)(void *arg, bool is_paused); /* NULL = was told */
+    void *paused_arg;
+    struct hs_buf commented; /* scratch: a text with its comment */
+    bool is_suspicious;      /* a connection was lost: look at the idle ones before using them */
     bool is_closing;
     bool is_closed;
     struct hs_err last_error;
@@ -247,9 +283,26 @@ struct pg_pool {
 
 static inline unsigned pg_pool_open_count(const struct pg_pool *pool)
 {
-    return pool->n[PG_CONN_IDLE] + pool->n[PG_CONN_BUSY] + pool->n[PG_CONN_DRAINING];
+    return pool->n[PG_CONN_IDLE] + pool->n[PG_CONN_BUSY] + pool->n[PG_CONN_LENT] +
+           pool->n[PG_CONN_DRAINING];
 }
 
+/* What may be used for other things than loans, now or soon. */
+static inline unsigned pg_pool_shared_count(const struct pg_pool *pool)
+{
+    unsigned n = pool->n[PG_CONN_IDLE] + pool->n[PG_CONN_BUSY];
+
+    return n > pool->lanes ? n - pool->lanes : 0; /* a lane may be draining */
+}
+
+static inline hs_us pg_pool_timeout_of(const struct pg_pool *pool, const struct hs_identity *who)
+{
+    return who && who->statement_timeout_ms ? who->statement_timeout_ms * HS_MS
+                                            : pool->setup.statement_timeout;
+}
+
+/* This pool's share of budget->min. */
+void pg_pool_share_min(struct pg_pool *pool);
 /* A statement is through: measures, calls done(). rows is NULL iff err is not. */
 void pg_pool_finish(struct pg_pool *pool, struct pg_query *query, const struct pg_rows *rows,
                     const struct hs_err *err, hs_us now);
@@ -259,6 +312,14 @@ void pg_pool_leave(struct pg_pool *pool, struct pg_query *query);
 void pg_pool_drop_text(struct pg_query *query);
 /* To the front of the queue; `state` is added to the query's. */
 void pg_pool_requeue(struct pg_pool *pool, struct pg_query *query, unsigned state);
+/* Failed with that SQLSTATE and may succeed now: true = it is tried again, later. */
+bool pg_pool_retry(struct pg_pool *pool, struct pg_query *query, const char *sqlstate, hs_us now);
+/* May one more wait? errors: HS_E_SHUTDOWN, HS_E_BUSY, HS_E_PG_DOWN */
+hs_status pg_pool_admit(const struct pg_pool *pool, hs_us now, struct hs_err *reterr) hs_must_check;
+/* Why something waited past acquire_timeout. */
+void pg_pool_expire_error(const struct pg_pool *pool, struct hs_err *err);
+/* Turns the loop soon: something waits. */
+void pg_pool_start_tick(struct pg_pool *pool);
 /* Was in flight on a connection that is gone. */
 void pg_pool_orphan(struct pg_pool *pool, struct pg_query *query, const struct hs_err *err);
 void pg_pool_opened(struct pg_pool *pool, struct pg_conn *conn);
@@ -274,6 +335,43 @@ void pg_pool_measure(struct pg_pool *pool, double us, bool is_lane);
 bool pg_pool_queue_dispatch(struct pg_pool *pool, hs_us now);
 /* Ends everything that waits. */
 void pg_pool_queue_fail(struct pg_pool *pool, const struct hs_err *err, hs_us now);
+/* A pause from `since` to `now` does not count as waiting. */
+void pg_pool_queue_shift(struct pg_pool *pool, hs_us since, hs_us now);
+
+/* ---- pause (pool_pause.c) ---- */
+
+/* From the hook: closes what has become idle, and tells when nothing is left. */
+void pg_pool_pause_turn(struct pg_pool *pool);
+/* Timer: it has lasted for as long as it may. */
+void pg_pool_pause_over(void *pool);
+/* The pool closes: a pause that is under way has failed. */
+void pg_pool_pause_fail(struct pg_pool *pool);
+
+/* ---- loans (loan.c) ---- */
+
+/* From the hook: does what was asked of loans, lends connections. True = one needs a connection. */
+bool pg_loans_turn(struct pg_pool *pool, hs_us now);
+/* The same while the pool closes: those that wait are ended. */
+void pg_loans_close(struct pg_pool *pool, const struct hs_err *err);
+/* A pause does not count as waiting. */
+void pg_loans_shift(struct pg_pool *pool, hs_us since, hs_us now);
+/* The Sync of its step came; res (may be NULL) is what the step gave. */
+void pg_loan_synced(struct pg_conn *conn, PGresult *res, hs_us now);
+/* Its connection is gone. */
+void pg_loan_lost(struct pg_conn *conn, const struct hs_err *err);
+/* From time to time: a cancel may have come before its statement had begun. */
+void pg_loan_look(struct pg_loan *loan);
+/* The cancel of its statement came back. */
+void pg_loan_cancelled(struct pg_loan *loan);
+
+/* ---- cancel (loan_cancel.c) ---- */
+
+/* Cancels what runs on it, unless a cancel is under way already, or too many are, or memory is out. */
+void pg_cancel_start(struct pg_conn *conn);
+/* The connection is freed while a cancel is under way. */
+void pg_cancel_forget(struct pg_cancel *cancel);
+/* The pool is. */
+void pg_cancels_fini(struct pg_pool *pool);
 
 /* Rows of a result: all of them, or the one that belongs to a gathered read. */
 struct pg_rows {

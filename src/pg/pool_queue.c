@@ -19,6 +19,9 @@
 #include "pg/pool_int.h"
 
 enum { HEAD_US = 5000, HOLD_US = 2000, SLOW_SCAN_MAX = 64, SURPRISE = 4 };
+/* After a clash: 10 to 20 ms, 20 to 40, 40 to 80. */
+enum { RETRY_TIMES = 3 };
+static const hs_us RETRY_US = 10 * HS_MS;
 
 /* ---- ends ---- */
 
@@ -61,7 +64,8 @@ static void fail_waiting(struct pg_pool *pool, struct pg_query *query, const str
 
 void pg_pool_queue_fail(struct pg_pool *pool, const struct hs_err *err, hs_us now)
 {
-    struct hs_list *queues[] = {&pool->fresh, &pool->shared, &pool->exclusive, &pool->slow};
+    struct hs_list *queues[] = {&pool->fresh, &pool->shared, &pool->exclusive, &pool->slow,
+                                &pool->later};
 
     for (size_t i = 0; i < HS_LEN(queues); i++) {
         struct hs_list all;
@@ -89,10 +93,9 @@ void pg_pool_orphan(struct pg_pool *pool, struct pg_query *query, const struct h
     if (err)
         unknown = *err;
     if (!(query->flags & (PG_SHARED | PG_REPEATABLE))) {
-        hs_fail(&unknown, HS_E_PG_DOWN,
+        hs_fail(&unknown, HS_E_OUTCOME_UNKNOWN,
                 "lost the connection to PostgreSQL while a statement ran; its outcome is unknown");
         hs_err_why(&unknown, "%s", err && err->why[0] ? err->why : err ? err->what : "");
-        hs_err_hint(&unknown, "Look whether it took effect before sending it again.");
     }
     pg_pool_finish(pool, query, NULL, &unknown, hs_now_us());
 }
@@ -157,6 +160,16 @@ static struct hs_list *first_wanted(struct pg_pool *pool, struct hs_list *queue,
 
 /* ---- sorting ---- */
 
+/*
+ * Slow statements and writes have connections of their own. A write waits for the disk: behind it others
+ * would wait too, and as many as commit at the same time share one flush of the log.
+ */
+static bool has_lane(const struct pg_pool *pool, const struct pg_query *query)
+{
+    return !(query->flags & (PG_SHARED | PG_REPEATABLE)) ||
+           pg_text_is_slow(query->text, pool->setup.slow_query);
+}
+
 static void sort_one(struct pg_pool *pool, struct pg_query *query, hs_us now)
 {
     struct hs_list *to = &pool->exclusive;
@@ -173,7 +186,7 @@ static void sort_one(struct pg_pool *pool, struct pg_query *query, hs_us now)
         return;
     }
     hs_list_remove(&query->node);
-    if (pg_text_is_slow(query->text, pool->setup.slow_query))
+    if (has_lane(pool, query))
         to = &pool->slow;
     else if ((query->flags & PG_SHARED) && !(query->state & PG_QUERY_ALONE))
         to = &pool->shared;
@@ -194,9 +207,65 @@ static void sort_fresh(struct pg_pool *pool, hs_us now)
         sort_one(pool, HS_CONTAINER(node, struct pg_query, node), now);
 }
 
+/* ---- trying again ---- */
+
+/*
+ * What clashed may clash again with the same others: each waits for a time of its own. True = it waits.
+ * The statements of a batch that share a Sync never come here: they do not write.
+ */
+bool pg_pool_retry(struct pg_pool *pool, struct pg_query *query, const char *sqlstate, hs_us now)
+{
+    hs_us pause = RETRY_US << query->conflicts;
+    struct hs_list *at = pool->later.prev;
+
+    if (strcmp(sqlstate, "40001") != 0 && strcmp(sqlstate, "40P01") != 0)
+        return false;
+    if ((query->flags & PG_SHARED) || query->conflicts >= RETRY_TIMES || pool->is_closing)
+        return false;
+    query->conflicts++;
+    pg_pool_requeue(pool, query, 0);
+    query->queued_at = now + pause + hs_rng_below(&pool->rng, pause + 1);
+    hs_list_remove(&query->node);
+    while (at != &pool->later &&
+           HS_CONTAINER(at, struct pg_query, node)->queued_at > query->queued_at)
+        at = at->prev;
+    hs_list_prepend(at->next, &query->node);
+    hs_metric_add(pool->setup.metrics, HS_M_PG_WRITES_REPEATED, 1);
+    return true;
+}
+
+static void take_due(struct pg_pool *pool, hs_us now)
+{
+    struct hs_list *node;
+
+    while ((node = hs_list_first(&pool->later)) &&
+           HS_CONTAINER(node, struct pg_query, node)->queued_at <= now) {
+        hs_list_remove(node);
+        hs_list_append(&pool->fresh, node);
+    }
+}
+
 /* ---- waiting too long ---- */
 
-static void expire_error(const struct pg_pool *pool, struct hs_err *err)
+static void shift(struct hs_list *queue, hs_us since, hs_us now)
+{
+    for (struct hs_list *node = queue->next; node != queue; node = node->next) {
+        struct pg_query *query = HS_CONTAINER(node, struct pg_query, node);
+
+        query->queued_at = query->queued_at < since ? now - (since - query->queued_at) : now;
+    }
+}
+
+void pg_pool_queue_shift(struct pg_pool *pool, hs_us since, hs_us now)
+{
+    shift(&pool->fresh, since, now);
+    shift(&pool->shared, since, now);
+    shift(&pool->exclusive, since, now);
+    shift(&pool->slow, since, now);
+    shift(&pool->later, since, now);
+}
+
+void pg_pool_expire_error(const struct pg_pool *pool, struct hs_err *err)
 {
     if (pool->failures && !pg_pool_open_count(pool)) {
         hs_fail(err, HS_E_PG_DOWN, "PostgreSQL cannot be reached");
@@ -221,7 +290,7 @@ static void expire(struct pg_pool *pool, hs_us now)
 
             if (now - query->queued_at < pool->setup.acquire_timeout)
                 break;
-            expire_error(pool, &err);
+            pg_pool_expire_error(pool, &err);
             if (err.status == HS_E_PG_ACQUIRE)
                 hs_metric_add(pool->setup.metrics, HS_M_PG_ACQUIRE_TIMEOUTS, 1);
             fail_waiting(pool, query, &err, now);
@@ -287,7 +356,7 @@ static bool send_exclusive(struct pg_pool *pool, struct pg_conn *conn, struct hs
     for (unsigned n = 0;
          n < most && pg_pipeline_has_room(conn) && (node = first_wanted(pool, queue, now)); n++) {
         const struct pg_query *query = HS_CONTAINER(node, struct pg_query, node);
-        bool is_clean = query->flags & PG_SHARED;
+        bool is_clean = query->flags & (PG_SHARED | PG_TIDY);
         enum pg_put put = send_one(pool, conn, queue, node, now);
 
         if (put == PG_PUT_LOST)
@@ -330,7 +399,8 @@ static bool takes_more(const struct pg_conn *conn, hs_us now)
 {
     hs_us age = now - conn->mark;
 
-    return !conn->is_lane && !conn->is_soiled && conn->flights < PG_FLIGHTS_MAX && age < HEAD_US &&
+    return !conn->is_lane && !conn->is_soiled && !conn->is_promised &&
+           conn->flights < PG_FLIGHTS_MAX && age < HEAD_US &&
            conn->expected_us < (double)(age + HOLD_US) && pg_pipeline_has_room(conn);
 }
 
@@ -339,7 +409,8 @@ static bool is_worth_waiting(const struct pg_conn *conn, hs_us now)
 {
     hs_us age = now - conn->mark;
 
-    return !conn->is_lane && age < HEAD_US && conn->expected_us < (double)(age + HOLD_US);
+    return !conn->is_lane && !conn->is_promised && age < HEAD_US &&
+           conn->expected_us < (double)(age + HOLD_US);
 }
 
 /* The connection for the next fill; NULL = none, then *ret_wait tells whether to wait for one. */
@@ -368,9 +439,8 @@ static struct pg_conn *pick(struct pg_pool *pool, hs_us now, bool *ret_wait)
 static struct pg_conn *pick_lane(struct pg_pool *pool)
 {
     struct hs_list *idle = hs_list_first(&pool->conns[PG_CONN_IDLE]);
-    unsigned others = pool->n[PG_CONN_IDLE] + pool->n[PG_CONN_BUSY] - pool->lanes;
 
-    if (!idle || (others < 2 && pool->own_max > 1))
+    if (!idle || (pg_pool_shared_count(pool) < 2 && pool->own_max > 1))
         return NULL;
     return HS_CONTAINER(idle, struct pg_conn, node);
 }
@@ -426,7 +496,7 @@ static bool dispatch_slow(struct pg_pool *pool, hs_us now)
         node = node->next;
         if (drop_unwanted(pool, query, now))
             continue;
-        if (!pg_text_is_slow(query->text, pool->setup.slow_query)) {
+        if (!has_lane(pool, query)) {
             hs_list_remove(&query->node);
             hs_list_append((query->flags & PG_SHARED) && !(query->state & PG_QUERY_ALONE)
                                ? &pool->shared
@@ -449,6 +519,7 @@ bool pg_pool_queue_dispatch(struct pg_pool *pool, hs_us now)
     bool needs_conn;
     bool can_wait = false;
 
+    take_due(pool, now);
     sort_fresh(pool, now);
     expire(pool, now);
     needs_conn = !hs_list_is_empty(&pool->slow) && dispatch_slow(pool, now);

@@ -28,6 +28,14 @@ struct hs_str pg_rows_value(const struct pg_rows *rows, size_t row, size_t colum
     return hs_strn(PQgetvalue(rows->res, r, c), (size_t)n);
 }
 
+size_t pg_rows_affected(const struct pg_rows *rows)
+{
+    uint64_t n = 0;
+
+    /* "" where the command has no such number. */
+    return hs_str_to_u64(hs_str(PQcmdTuples(rows->res)), &n) ? (size_t)n : 0;
+}
+
 uint32_t pg_rows_type(const struct pg_rows *rows, size_t column)
 {
     HS_HOT_BUG_ON(column >= pg_rows_columns(rows));

@@ -21,8 +21,7 @@ void world_init(struct world *w, const struct pg_cluster *cluster, const char *u
     memset(metrics, 0, sizeof(*metrics));
     w->metrics = metrics;
     w->budget = (struct pg_budget){.max = 8, .min = 2, .workers = 1};
-    (void)snprintf(w->url, sizeof(w->url), "host=%s port=%u user=%s dbname=postgres", cluster->dir,
-                   cluster->port, user);
+    (void)pg_cluster_url(cluster, user, w->url, sizeof(w->url));
     assert_int_equal(net_loop_new(&w->loop, NULL, NULL), HS_OK);
     assert_int_equal(net_timer_new(w->loop, on_beat, w, &w->beat, NULL), HS_OK);
     net_timer_start(w->beat, 5 * HS_MS, 5 * HS_MS);
@@ -112,6 +111,7 @@ static void on_answer(struct pg_query *query, const struct pg_rows *rows, const 
         return;
     }
     a->rows = pg_rows_count(rows);
+    a->affected = pg_rows_affected(rows);
     if (a->rows && pg_rows_columns(rows)) {
         struct hs_str value = pg_rows_value(rows, 0, 0);
 
@@ -125,6 +125,7 @@ void ask_again(struct ask *a)
 
     a->is_done = false;
     a->rows = 0;
+    a->affected = 0;
     a->value[0] = '\0';
     hs_err_clear(&a->err);
     if (pg_pool_run(a->world->pool, &a->query, &err))
@@ -132,8 +133,8 @@ void ask_again(struct ask *a)
     assert_false(a->is_done);
 }
 
-void ask(struct world *w, struct ask *a, unsigned flags, struct hs_identity *who, const char *sql,
-         const char *param)
+void ask_make(struct world *w, struct ask *a, unsigned flags, struct hs_identity *who,
+              const char *sql, const char *param)
 {
     memset(a, 0, sizeof(*a));
     a->world = w;
@@ -149,6 +150,12 @@ void ask(struct world *w, struct ask *a, unsigned flags, struct hs_identity *who
         .done = on_answer,
         .arg = a,
     };
+}
+
+void ask(struct world *w, struct ask *a, unsigned flags, struct hs_identity *who, const char *sql,
+         const char *param)
+{
+    ask_make(w, a, flags, who, sql, param);
     ask_again(a);
 }
 

@@ -27,6 +27,7 @@ struct ask {
     bool is_done;
     unsigned place; /* was the n-th to be answered */
     size_t rows;
+    size_t affected;
     char value[256]; /* first row, first column; "(null)" */
     struct hs_err err;
 };
@@ -46,6 +47,9 @@ void world_close(struct world *w);
 /* param may be NULL: no parameters. Fails the test if the pool refuses. */
 void ask(struct world *w, struct ask *a, unsigned flags, struct hs_identity *who, const char *sql,
          const char *param);
+/* Without asking: for the caller to change, or to hand to a loan. */
+void ask_make(struct world *w, struct ask *a, unsigned flags, struct hs_identity *who,
+              const char *sql, const char *param);
 void ask_again(struct ask *a);
 void ask_wait(struct world *w, const struct ask *asks, size_t n);
 /* Asks, waits, and expects that one value. */

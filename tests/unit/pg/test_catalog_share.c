@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which relations may share a Sync: each view below is named after what it must be, ok_* or bad_*, and the
+ * Which relations may share a Sync, and which writes are tidy: each view below is named after what it must
+ * be, ok_* or bad_* (tables of writes, w_*, may share), and the
  * reader's word is compared with the name. The bad ones hide a call behind every construct that
  * PostgreSQL's trees know: operators, aggregates, windows, casts, defaults, policies, domains, children.
  */
-#include <libpq-fe.h>
-
-#include "pg/catalog.h"
-#include "pg/cluster_catalog.h"
+#include "pg/catalog_world.h"
 #include "test.h"
 
-static struct catalog_cluster cluster;
-static PGconn *owner;
+static struct catalog_world world;
 
 static const char *const sql[] = {
     "CREATE ROLE login LOGIN; CREATE ROLE maker; CREATE SCHEMA app; CREATE SCHEMA lib; CREATE EXTENSION citext SCHEMA lib;"
@@ -111,6 +108,30 @@ static const char *const sql[] = {
     "CREATE TABLE bad_parent (id int) PARTITION BY LIST (id); CREATE FOREIGN TABLE far_child PARTITION OF bad_parent FOR VALUES IN (1) SERVER far",
     "CREATE TABLE bad_inherited (id int); ALTER FOREIGN TABLE far_t INHERIT bad_inherited",
     "CREATE VIEW bad_locks_inside AS SELECT locks()",
+    /* Writes. */
+    "CREATE FUNCTION trig() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+    "CREATE TABLE w_plain (id serial PRIMARY KEY, u uuid DEFAULT gen_random_uuid(), at timestamptz DEFAULT now(),"
+    " n int GENERATED ALWAYS AS IDENTITY, l int GENERATED ALWAYS AS (length('x')) STORED, t text CHECK (t <> ''));"
+    "CREATE INDEX ON w_plain (lower(t)) WHERE t IS NOT NULL",
+    "CREATE TABLE w_refers (id int PRIMARY KEY REFERENCES w_plain DEFERRABLE, other int UNIQUE DEFERRABLE)",
+    "CREATE TABLE w_trigger (id int); CREATE TRIGGER t BEFORE INSERT ON w_trigger FOR EACH ROW EXECUTE FUNCTION trig()",
+    "CREATE TABLE w_disabled (id int); CREATE TRIGGER t BEFORE INSERT ON w_disabled FOR EACH ROW EXECUTE FUNCTION trig();"
+    "ALTER TABLE w_disabled DISABLE TRIGGER t",
+    "CREATE TABLE w_rule (id int); CREATE RULE r AS ON INSERT TO w_rule DO ALSO SELECT 1",
+    "CREATE TABLE w_default (id int DEFAULT pl())",
+    "CREATE TABLE w_check (id int CHECK (pl(id, 1)))",
+    "CREATE TABLE w_index (id int); CREATE INDEX ON w_index (pl_sum(id, 1))",
+    "CREATE TABLE w_partial (id int); CREATE INDEX ON w_partial (id) WHERE pl(id, 1)",
+    "CREATE TABLE w_generated (id int, g int GENERATED ALWAYS AS (pl_sum(id, 1)) STORED)",
+    "CREATE TABLE w_cascade (id int PRIMARY KEY);"
+    "CREATE TABLE lib.cascaded (id int REFERENCES w_cascade ON DELETE CASCADE);"
+    "CREATE TRIGGER t AFTER DELETE ON lib.cascaded FOR EACH ROW EXECUTE FUNCTION trig()",
+    "CREATE TABLE w_parent (id int) PARTITION BY LIST (id); CREATE TABLE w_child PARTITION OF w_parent FOR VALUES IN (1);"
+    "CREATE TRIGGER t AFTER INSERT ON w_parent FOR EACH ROW EXECUTE FUNCTION trig()",
+    "CREATE TABLE w_policy (id int); CREATE POLICY p ON w_policy FOR INSERT WITH CHECK (pl() = 1)",
+    "CREATE OPERATOR CLASS pl_ops FOR TYPE int4 USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=,"
+    " OPERATOR 5 >, FUNCTION 1 pl_sum(int, int);"
+    "CREATE TABLE w_class_index (id int); CREATE INDEX ON w_class_index (id pl_ops)",
     "DO $$ DECLARE t text; BEGIN FOR t IN SELECT oid::regclass FROM pg_class WHERE relkind IN ('r','p','v','m','f')"
     " AND relnamespace = 'app'::regnamespace LOOP EXECUTE 'ALTER TABLE ' || t || ' OWNER TO maker'; END LOOP; END $$",
 };
@@ -118,27 +139,16 @@ static const char *const sql[] = {
 static void test_shareable(void **state)
 {
     static const struct hs_str schema = {"app", 3};
-    char url[256];
-    struct pg_catalog_setup setup = {
-        .url = catalog_cluster_url(&cluster, "login", url, sizeof(url)),
-        .schemas = &schema,
-        .n_schemas = 1,
-        .connect_timeout = 5 * HS_SECOND,
-        .statement_timeout = 5 * HS_SECOND};
-    struct pg_catalog_reader *reader;
-    struct pg_catalog *c;
-    struct hs_err err;
+    struct pg_catalog_setup setup = catalog_world_setup(&world, "login", &schema, 1);
+    struct pg_catalog *c = catalog_world_read_once(&setup);
     unsigned wrong = 0;
 
     (void)state;
-    assert_int_equal(pg_catalog_reader_new(&setup, &reader, &err), HS_OK);
-    if (pg_catalog_read(reader, &c, &err) != HS_OK)
-        fail_msg("%s: %s (%s)", err.what, err.why, err.sqlstate);
     assert_true(c->n_relations > 60);
     for (size_t i = 0; i < c->n_relations; i++) {
         const struct pg_relation *r = &c->relations[i];
 
-        if (r->is_shareable != hs_str_starts(r->name, HS_STR("ok_"))) {
+        if (r->is_shareable == hs_str_starts(r->name, HS_STR("bad_"))) {
             print_error("%.*s is said to be %s\n", HS_FMT(r->name),
                         r->is_shareable ? "shareable" : "not shareable");
             wrong++;
@@ -146,30 +156,57 @@ static void test_shareable(void **state)
     }
     assert_int_equal(wrong, 0);
     pg_catalog_unref(c);
-    pg_catalog_reader_free(reader);
+}
+
+/* Tables above by what a write to them leaves behind. */
+static void test_tidy(void **state)
+{
+    static const struct hs_str schema = {"app", 3};
+    static const char *const untidy[] = {
+        "ok_policy", "ok_default", "w_trigger", "w_rule", "w_default", "w_check",      "w_index",
+        "w_partial", "w_generated", "w_cascade", "w_parent", "w_child", "w_policy", "w_class_index"};
+    struct pg_catalog_setup setup = catalog_world_setup(&world, "login", &schema, 1);
+    struct pg_catalog *c = catalog_world_read_once(&setup);
+    unsigned wrong = 0;
+
+    (void)state;
+    for (size_t i = 0; i < c->n_relations; i++) {
+        const struct pg_relation *r = &c->relations[i];
+        bool is_tidy = (r->relkind == 'r' || r->relkind == 'p') &&
+                       !hs_str_starts(r->name, HS_STR("bad_"));
+
+        for (size_t j = 0; j < HS_LEN(untidy); j++)
+            is_tidy = is_tidy && !hs_str_is(r->name, untidy[j]);
+        if (r->is_tidy != is_tidy) {
+            print_error("%.*s is said to be %s\n", HS_FMT(r->name),
+                        r->is_tidy ? "tidy" : "not tidy");
+            wrong++;
+        }
+    }
+    assert_int_equal(wrong, 0);
+    pg_catalog_unref(c);
 }
 
 static int set_up(void **state)
 {
     (void)state;
-    catalog_cluster_start(&cluster);
-    owner = catalog_cluster_connect(&cluster, "postgres");
-    for (size_t i = 0; i < HS_LEN(sql); i++)
-        catalog_sql(owner, sql[i]);
+    catalog_world_open(&world, sql[0]);
+    for (size_t i = 1; i < HS_LEN(sql); i++)
+        (void)pg_cluster_exec(world.owner, sql[i]);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    PQfinish(owner);
-    catalog_cluster_stop(&cluster);
+    catalog_world_close(&world);
     return 0;
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shareable)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shareable),
+                                       cmocka_unit_test(test_tidy)};
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
