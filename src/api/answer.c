@@ -14,7 +14,7 @@
 static struct api_rows_opts rows_opts(const struct api_request *r)
 {
     return (struct api_rows_opts){.omit_nulls = r->ask.omit_nulls,
-                                  .int8_as_string = r->hold->model->int8_as_string};
+                                  .int8_as_string = r->hold->model->rules.int8_as_string};
 }
 
 hs_status api_answer_item(const struct api_request *r, const struct pg_rows *rows,

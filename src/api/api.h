@@ -18,20 +18,40 @@
 struct api_model;
 struct api_worker;
 
-struct api_setup {
-    struct hs_str path; /* api.path */
-    uint64_t limit_default;
+/* database.comment, in the order of its words. */
+enum api_comment { API_COMMENT_NONE, API_COMMENT_ROUTE, API_COMMENT_REQUEST };
+
+/* What holds for every request: the options of the same names under `api`. */
+struct api_rules {
+    uint64_t limit_default; /* above limit_max: limit_max */
     uint64_t limit_max;
     uint64_t page_depth_max;
     uint64_t filters_max;
     uint64_t in_max;
     uint64_t include_rows_max;
-    bool camel_names;
-    bool int8_as_string;
+    bool camel_names;    /* api.names */
+    bool int8_as_string; /* api.int8 */
+    uint64_t rows_max;   /* of one request's body, api.body.rows_max */
+    hs_us idempotency_keep; /* api.idempotency.keep */
+    uint64_t batch_max;  /* requests of one batch, api.batch.max */
+    uint64_t stream_max; /* api.stream.max */
+    hs_us stream_lifetime;    /* api.stream.lifetime */
+    uint64_t stream_rate_min; /* bytes a second, api.stream.rate_min; 0 = no bound */
+    uint64_t anonymous_cost_max; /* api.anonymous.cost_max; 0 = no bound */
+    enum api_comment comment;
+};
+
+struct api_setup {
+    struct hs_str path; /* api.path */
+    struct api_rules rules;
     const struct hs_str *search; /* api.search rows */
     size_t n_search;
     const struct hs_str *relations; /* api.relations rows */
     size_t n_relations;
+    const struct hs_str *soft_delete; /* api.soft_delete.tables rows */
+    size_t n_soft_delete;
+    const struct hs_str *soft_delete_roles; /* api.soft_delete.roles */
+    size_t n_soft_delete_roles;
     char cursor_key[32];
 };
 
@@ -45,9 +65,11 @@ hs_status api_model_new(const struct api_setup *setup, struct pg_catalog *catalo
                         struct api_model **ret_model, struct hs_err *reterr) hs_must_check;
 struct api_model *api_model_ref(struct api_model *model);
 void api_model_unref(struct api_model *model);
+/* Has it a table that POST {api.path}/batch hides? */
+bool api_batch_hides(const struct api_model *model);
 
-hs_status api_worker_new(struct pg_pool *pool, struct api_worker **ret_worker,
-                         struct hs_err *reterr) hs_must_check;
+hs_status api_worker_new(struct net_loop *loop, struct pg_pool *pool,
+                         struct api_worker **ret_worker, struct hs_err *reterr) hs_must_check;
 /* Takes over the reference. Requests under way keep the model they began with. */
 void api_worker_set_model(struct api_worker *worker, struct api_model *model);
 void api_worker_free(struct api_worker *worker);

@@ -9,7 +9,10 @@
  * It refuses nothing by itself but unknown paths: the dialect checks what is asked, PostgreSQL whether
  * the caller may.
  */
+#include "api/cost.h"
+#include "api/etag.h"
 #include "api/handler_int.h"
+#include "api/stream.h"
 #include "api/url.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -19,7 +22,7 @@ enum { SQL_TEXT_MAX = 1 << 20, NEAREST_TABLES_MAX = 2000 };
 
 /* ---- the worker and its model ---- */
 
-static void hold_release(struct api_hold *hold)
+void api_hold_release(struct api_hold *hold)
 {
     if (!hold || --hold->uses)
         return;
@@ -28,14 +31,15 @@ static void hold_release(struct api_hold *hold)
     hs_free(hold);
 }
 
-hs_status api_worker_new(struct pg_pool *pool, struct api_worker **ret_worker,
-                         struct hs_err *reterr)
+hs_status api_worker_new(struct net_loop *loop, struct pg_pool *pool,
+                         struct api_worker **ret_worker, struct hs_err *reterr)
 {
     struct api_worker *worker = hs_calloc(1, sizeof(*worker));
 
     if (!worker)
         return hs_fail_memory(reterr);
     worker->magic = API_WORKER_MAGIC;
+    worker->loop = loop;
     worker->pool = pool;
     hs_buf_init(&worker->scratch, SQL_TEXT_MAX);
     *ret_worker = worker;
@@ -62,7 +66,7 @@ void api_worker_set_model(struct api_worker *worker, struct api_model *model)
     }
     hold->model = model;
     hold->uses = 1;
-    hold_release(worker->hold);
+    api_hold_release(worker->hold);
     worker->hold = hold;
 }
 
@@ -70,8 +74,9 @@ void api_worker_free(struct api_worker *worker)
 {
     if (!worker)
         return;
-    hold_release(worker->hold);
+    api_hold_release(worker->hold);
     hs_buf_fini(&worker->scratch);
+    api_costs_free(worker->costs);
     worker->magic = 0;
     hs_free(worker);
 }
@@ -92,9 +97,10 @@ void api_reply_failed(struct http_req *req, const struct hs_buf *body)
     http_reply_error(req, &err);
 }
 
-static void reply_json(struct http_req *req, const struct hs_buf *body)
+static void reply_json(struct http_req *req, const struct hs_buf *body, struct hs_str headers)
 {
-    struct http_reply reply = {.status = 200, .content_type = HS_STR("application/json")};
+    struct http_reply reply = {
+        .status = 200, .content_type = HS_STR("application/json"), .headers = headers};
 
     if (hs_buf_failed(body)) {
         api_reply_failed(req, body);
@@ -102,6 +108,26 @@ static void reply_json(struct http_req *req, const struct hs_buf *body)
     }
     reply.body = hs_buf_str(body);
     http_reply(req, &reply);
+}
+
+/* With its entity tag, and without its body where the client has it already. */
+static void reply_item(const struct api_request *r, const struct pg_rows *rows,
+                       const struct hs_buf *body)
+{
+    struct hs_str known = http_req_header(r->req, HS_STR("if-none-match"));
+    struct http_reply not_modified = {.status = 304};
+    char line[ETAG_LINE_MAX];
+    struct hs_str headers = HS_STR("");
+
+    if (r->statement->has_version && !hs_buf_failed(body))
+        headers = etag_line(line, pg_rows_value(rows, 0, r->statement->version_column),
+                            hs_buf_str(body));
+    if (!known.p || !headers.n || !etag_is_known(known, headers)) {
+        reply_json(r->req, body, headers);
+        return;
+    }
+    not_modified.headers = headers;
+    http_reply(r->req, &not_modified);
 }
 
 /* The first field that is asked for and that the reader may not read; NULL if there is none. */
@@ -128,11 +154,26 @@ static const struct pg_column *barred_order(const struct api_request *r, uint64_
     return NULL;
 }
 
+/* The same of the columns that rows are filtered by. */
+static const struct pg_column *barred_filter(const struct tree_node *node, uint64_t reader)
+{
+    const struct pg_column *found = NULL;
+
+    if (!node)
+        return NULL;
+    if (node->kind == TREE_COMPARE)
+        return node->column->readers & reader ? NULL : node->column;
+    for (const struct tree_node *child = node->first; child && !found; child = child->next)
+        found = barred_filter(child, reader);
+    return found;
+}
+
 /* PostgreSQL names the table only. Of one that the role may read in part, we know which column it was. */
 static void explain_forbidden(const struct api_request *r, struct hs_err *err)
 {
     uint64_t reader = pg_catalog_reader_bit(r->hold->model->catalog, r->req->identity->role);
     const struct pg_column *field = barred_field(&r->ask.tree, reader);
+    const struct pg_column *filter = barred_filter(r->ask.tree.where, reader);
     const struct pg_column *order = barred_order(r, reader);
 
     if (err->hint[0] || !(r->table->pg->readers & reader))
@@ -140,24 +181,65 @@ static void explain_forbidden(const struct api_request *r, struct hs_err *err)
     if (field)
         hs_err_hint(err, "The role may not read \"%.*s\"; without `fields` it gets what it may.",
                     HS_FMT(api_table_field_of(r->table, field)->name));
+    else if (filter)
+        hs_err_hint(err, "The role may not read \"%.*s\", by which rows are filtered.",
+                    HS_FMT(api_table_field_of(r->table, filter)->name));
     else if (order)
         hs_err_hint(err, "The role may not read \"%.*s\", by which rows are sorted and found.",
                     HS_FMT(api_table_field_of(r->table, order)->name));
 }
 
-/* What PostgreSQL said, where the shape of the request explains it better. */
+/* The comparison whose value the message quotes. */
+static const struct tree_node *quoted_filter(const struct tree_node *node, const char *message)
+{
+    const struct tree_node *found = NULL;
+
+    if (!node)
+        return NULL;
+    if (node->kind == TREE_COMPARE) {
+        struct hs_str rest = hs_str(message);
+
+        (void)hs_str_cut(&rest, '"');
+        return node->value.n && hs_str_starts(rest, node->value) &&
+                       rest.n > node->value.n && rest.p[node->value.n] == '"'
+                   ? node
+                   : NULL;
+    }
+    for (const struct tree_node *child = node->first; child && !found; child = child->next)
+        found = quoted_filter(child, message);
+    return found;
+}
+
+/* A value that only PostgreSQL could judge: say of which column it was. */
+static void explain_value(const struct api_request *r, struct hs_err *err)
+{
+    const struct tree_node *node = quoted_filter(r->ask.tree.where, err->what);
+
+    if (node && !err->hint[0])
+        hs_err_hint(err, "\"%.*s\" is of type %.*s.",
+                    HS_FMT(api_table_field_of(r->table, node->column)->name),
+                    HS_FMT(node->column->type->name));
+}
+
+void api_explain_pg(const struct api_request *r, struct hs_err *err)
+{
+    if (strncmp(err->sqlstate, "22", 2) == 0)
+        explain_value(r, err);
+    if (strcmp(err->sqlstate, "42883") == 0) {
+        err->http = 400;
+        hs_err_hint(err, "The column's type cannot be compared or sorted in this way.");
+    }
+    if (strcmp(err->sqlstate, "42501") == 0)
+        explain_forbidden(r, err);
+}
+
 static void reply_pg_error(struct api_request *r, const struct hs_err *cause)
 {
     struct http_req *req = r->req;
     struct hs_err err = *cause;
 
-    if (strcmp(err.sqlstate, "42883") == 0) {
-        err.http = 400;
-        hs_err_hint(&err, "The column's type cannot be compared or sorted in this way.");
-    }
-    if (strcmp(err.sqlstate, "42501") == 0)
-        explain_forbidden(r, &err);
-    hold_release(r->hold);
+    api_explain_pg(r, &err);
+    api_hold_release(r->hold);
     http_reply_error(req, &err);
 }
 
@@ -165,6 +247,7 @@ static void on_done(struct pg_query *query, const struct pg_rows *rows, const st
 {
     struct api_request *r = query->arg;
     struct http_req *req = r->req;
+    struct api_hold *hold = r->hold;
     struct hs_err failure = {0};
     struct hs_buf *out;
     hs_status status;
@@ -178,19 +261,27 @@ static void on_done(struct pg_query *query, const struct pg_rows *rows, const st
     out = http_req_scratch(req);
     status = r->is_item ? api_answer_item(r, rows, out, &failure)
                         : api_answer_list(r, rows, out, &failure);
-    hold_release(r->hold);
     if (status)
         http_reply_error(req, &failure);
+    else if (r->is_item)
+        reply_item(r, rows, out);
     else
-        reply_json(req, out);
+        reply_json(req, out, HS_STR("Vary: Accept\r\n"));
+    api_hold_release(hold);
 }
 
 /* ---- the statement ---- */
+
+static hs_status run_query(struct api_worker *worker, struct api_request *r, struct hs_err *reterr)
+{
+    return pg_pool_run(worker->pool, &r->query, reterr);
+}
 
 static hs_status submit(struct api_worker *worker, struct api_request *r, const char *const *params,
                         size_t n_params, struct hs_err *reterr)
 {
     const struct sql_statement *statement = r->statement;
+    hs_status status;
 
     r->query.magic = PG_QUERY_MAGIC;
     r->query.flags = PG_REPEATABLE | (statement->is_shareable ? PG_SHARED : 0U);
@@ -203,16 +294,19 @@ static hs_status submit(struct api_worker *worker, struct api_request *r, const 
     r->query.done = on_done;
     r->query.arg = r;
     r->submitted_at = hs_now_us();
-    return pg_pool_run(worker->pool, &r->query, reterr);
+    status = api_comment(r, reterr);
+    return status ? status : api_run_affordable(worker, r, run_query, reterr);
 }
 
-static hs_status make_columns(struct api_request *r, struct hs_err *reterr)
+hs_status api_make_columns(struct api_request *r, struct hs_err *reterr)
 {
     const struct tree_select *tree = &r->ask.tree;
     struct api_out_column *columns;
     size_t n = 0;
 
-    r->n_columns = r->statement->n_fields + r->statement->n_embeds;
+    r->n_columns = tree->n_fields;
+    for (const struct tree_embed *e = tree->embeds; e; e = e->next)
+        r->n_columns++;
     columns = HS_NEW_ARRAY(r->req->arena, r->n_columns + 1, struct api_out_column);
     if (!columns)
         return hs_fail_memory(reterr);
@@ -240,7 +334,7 @@ static hs_status run_tree(struct api_worker *worker, struct api_request *r, bool
     status = sql_write(&r->ask.tree, with_order, &worker->scratch, r->req->arena, statement,
                        reterr);
     if (!status)
-        status = make_columns(r, reterr);
+        status = api_make_columns(r, reterr);
     if (!status)
         status = submit(worker, r, statement->params, statement->n_params, reterr);
     return status;
@@ -250,9 +344,12 @@ static hs_status start_list(struct api_worker *worker, struct api_request *r, st
 {
     struct hs_arena *arena = r->req->arena;
     bool has_cursors = r->table->n_key > 0;
-    hs_status status = simple_read_list(r->hold->model, r->table, r->req->identity->role,
-                                        r->req->query, arena, &r->ask, reterr);
+    enum api_format format;
+    hs_status status = api_format_read(r->req, &format, reterr);
 
+    if (!status)
+        status = (format == API_FORMAT_JSON ? simple_read_list : simple_read_stream)(
+            r->hold->model, r->table, r->req->identity, r->req->query, arena, &r->ask, reterr);
     if (status)
         return status;
     if (r->ask.cursor.p && !has_cursors)
@@ -264,21 +361,19 @@ static hs_status start_list(struct api_worker *worker, struct api_request *r, st
         status = cursor_read(r->hold->hmac, r->binding, r->ask.cursor, r->ask.tree.n_order, arena,
                              &r->ask.tree.position, reterr);
     if (!status)
-        status = run_tree(worker, r, has_cursors, reterr);
+        status = r->ask.is_stream ? api_stream_start(worker, r, format, reterr)
+                                  : run_tree(worker, r, has_cursors, reterr);
     return status;
 }
 
-static hs_status start_item(struct api_worker *worker, struct api_request *r, struct hs_str segment,
-                            struct hs_err *reterr)
+static hs_status start_item(struct api_worker *worker, struct api_request *r, struct hs_err *reterr)
 {
     struct hs_str role = r->req->identity->role;
     const struct api_shown *shown;
     const char **key;
     hs_status status;
 
-    r->is_item = true;
-    r->key = segment;
-    status = simple_read_key(r->table, segment, r->req->arena, &key, reterr);
+    status = simple_read_key(r->table, r->key, r->req->arena, &key, reterr);
     if (status)
         return status;
     if (!r->req->query.n) {
@@ -347,10 +442,15 @@ static hs_status start_request(struct api_worker *worker, struct http_req *req,
     req->route = slash < rest.n ? r->table->route_item : r->table->route_list;
     if (slash < rest.n && (!id.n || hs_str_find(id, '/') < id.n))
         return hs_fail(reterr, HS_E_NOT_FOUND, "there is nothing at %.*s", HS_FMT(req->path));
+    r->is_item = slash < rest.n;
+    r->key = id;
     r->hold->uses++;
-    status = slash < rest.n ? start_item(worker, r, id, reterr) : start_list(worker, r, reterr);
+    if (!(req->method & (HTTP_GET | HTTP_HEAD)))
+        status = api_change_start(worker, r, reterr);
+    else
+        status = r->is_item ? start_item(worker, r, reterr) : start_list(worker, r, reterr);
     if (status)
-        hold_release(r->hold);
+        api_hold_release(r->hold);
     return status;
 }
 
@@ -370,7 +470,7 @@ static void reply_tables(const struct api_model *model, struct http_req *req)
 
     req->route = model->route_tables;
     api_tables_write(model, req->identity->role, out);
-    reply_json(req, out);
+    reply_json(req, out, HS_STR(""));
 }
 
 static void handle_table(void *ctx, struct http_req *req)
@@ -381,8 +481,16 @@ static void handle_table(void *ctx, struct http_req *req)
 
     HS_OBJ(worker, API_WORKER_MAGIC);
     status = api_check_ready(worker, req, &err);
+    if (!status && !req->path_rest.n && !(req->method & (HTTP_GET | HTTP_HEAD))) {
+        http_reply_not_allowed(req, HTTP_GET);
+        return;
+    }
     if (!status && !req->path_rest.n) {
         reply_tables(worker->hold->model, req);
+        return;
+    }
+    if (!status && api_batch_is(req)) {
+        api_batch_run(worker, req);
         return;
     }
     if (!status)

@@ -5,6 +5,7 @@
 #ifndef API_HANDLER_INT_H
 #define API_HANDLER_INT_H
 
+#include "api/body.h"
 #include "api/cursor.h"
 #include "api/simple.h"
 
@@ -15,11 +16,16 @@ struct api_hold {
     size_t uses; /* requests under way, and 1 while it is the current one */
 };
 
+struct api_costs;
+
 struct api_worker {
     uint32_t magic;
     struct pg_pool *pool;
-    struct api_hold *hold; /* NULL before the first model */
+    struct api_hold *hold;   /* NULL before the first model */
+    struct api_costs *costs; /* of anonymous statements (cost.c); NULL before the first */
     struct hs_buf scratch; /* for statements */
+    struct net_loop *loop;
+    size_t streams; /* under way */
 };
 
 enum { API_REQUEST_MAGIC = 0x41505251, API_WORKER_MAGIC = 0x4150574b };
@@ -27,7 +33,7 @@ enum { API_REQUEST_MAGIC = 0x41505251, API_WORKER_MAGIC = 0x4150574b };
 /* In the request's arena; ends with the reply. */
 struct api_request {
     uint32_t magic;
-    bool is_item;
+    bool is_item; /* the path names one row */
     struct pg_query query;
     struct http_req *req;
     struct api_hold *hold;
@@ -39,6 +45,19 @@ struct api_request {
     struct hs_str key;       /* an item's, as it was asked for */
     struct hs_str binding;   /* of cursors; p == NULL: no cursors */
     struct simple_query ask; /* set unless it is an item without parameters */
+    struct api_change *change; /* POST, PUT, PATCH, DELETE */
+};
+
+/* What a change needs beside that; in the request's arena (change.c). */
+struct api_change {
+    struct api_worker *worker;
+    struct body_rows body;
+    struct tree_change tree;
+    const struct tree_field **returning;
+    size_t n_shown;           /* of those that come back these are the answer's, then the key */
+    size_t *key_columns;      /* POST of one row: result columns of the key, for Location; or NULL */
+    bool is_one;              /* the answer is one row, not an array */
+    struct change_loan *loan; /* change_loan.c's */
 };
 
 /* {"data":{...}} of the only row. */
@@ -50,6 +69,42 @@ hs_status api_answer_list(const struct api_request *r, const struct pg_rows *row
 
 /* {"data":[{"name":...}]}: the tables that the role may read, with their columns, key and relations. */
 void api_tables_write(const struct api_model *model, struct hs_str role, struct hs_buf *out);
+
+/* A request is through with its model. */
+void api_hold_release(struct api_hold *hold);
+/* The answer's columns, from the tree's fields and embeds. */
+hs_status api_make_columns(struct api_request *r, struct hs_err *reterr) hs_must_check;
+/* Fills r->query.comment where database.comment is `request`. errors HS_E_MEMORY */
+hs_status api_comment(struct api_request *r, struct hs_err *reterr) hs_must_check;
+/* Puts r->query.comment, if there is one, into the text: a loan looks at no comments and prepares nothing. */
+hs_status api_comment_text(struct api_request *r, struct hs_err *reterr) hs_must_check;
+/* What PostgreSQL said, where the shape of the request explains it better. */
+void api_explain_pg(const struct api_request *r, struct hs_err *err);
+
+/*
+ * POST, PUT, PATCH, DELETE (change.c): the request's table, path and hold are set. On error the caller
+ * answers and releases; else the answer is given here.
+ */
+hs_status api_change_start(struct api_worker *worker, struct api_request *r, struct hs_err *reterr)
+    hs_must_check;
+
+enum { API_CHANGE_HEADERS_MAX = 4096 };
+
+/*
+ * Is what the statement did what was asked for? Fills reterr, in the words of the request, if not.
+ * rows is NULL iff err is not.
+ */
+hs_status api_change_check(const struct api_request *r, const struct pg_rows *rows,
+                           const struct hs_err *err, struct hs_err *reterr) hs_must_check;
+/* The answer; its texts live in the worker's scratch and in `headers`, until the callback returns. */
+void api_change_answer(struct api_request *r, const struct pg_rows *rows, struct hs_buf *headers,
+                       struct http_reply *ret_reply);
+/* Runs the change in a transaction that is looked at before COMMIT (change_loan.c). Errors as above. */
+hs_status api_change_lend(struct api_request *r, struct hs_err *reterr) hs_must_check;
+
+/* Is it POST {api.path}/batch (batch.c)? Then it is answered here; the worker must have a model. */
+bool api_batch_is(const struct http_req *req);
+void api_batch_run(const struct api_worker *worker, struct http_req *req);
 
 /* Can a request be answered at all? HS_E_PG_DOWN (no catalog yet), HS_E_NO_TOKEN (no caller) */
 hs_status api_check_ready(const struct api_worker *worker, const struct http_req *req,

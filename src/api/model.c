@@ -12,6 +12,7 @@
  */
 #include "api/model.h"
 
+#include "api/comment.h"
 #include "core/hash.h"
 #include "core/json.h"
 #include "core/mem.h"
@@ -46,7 +47,7 @@ struct hs_str api_build_name(struct api_build *build, struct hs_str name)
 {
     char *to;
 
-    if (!build->model->camel_names)
+    if (!build->model->rules.camel_names)
         return hs_arena_dup(&build->model->arena, name);
     to = hs_arena_zalloc(&build->model->arena, name.n + 1, 1);
     return to ? hs_strn(to, api_camel_case(name, to)) : HS_STR_NULL;
@@ -192,6 +193,71 @@ static void find_key(struct api_table *table)
     }
 }
 
+/* ---- api.soft_delete.tables: "table: column" ---- */
+
+struct tree_node *api_deleted_filter(const struct pg_column *column, struct hs_arena *arena)
+{
+    struct tree_node *node = HS_NEW(arena, struct tree_node);
+
+    if (node)
+        *node = (struct tree_node){.kind = TREE_COMPARE, .op = TREE_NULL, .column = column};
+    return node;
+}
+
+bool api_model_sees_deleted(const struct api_model *model, struct hs_str role)
+{
+    return (model->sees_deleted & pg_catalog_reader_bit(model->catalog, role)) != 0;
+}
+
+static hs_status bad_soft_delete(struct hs_err *reterr, struct hs_str row, const char *why)
+{
+    (void)hs_fail(reterr, HS_E_CONFIG, "api.soft_delete.tables: bad row \"%.*s\"", HS_FMT(row));
+    hs_err_why(reterr, "%s", why);
+    hs_err_hint(reterr, "Write `table: column` with names of the database; the column is a date or "
+                        "a timestamp that is NULL while the row lives.");
+    return HS_E_CONFIG;
+}
+
+static hs_status build_soft_delete(struct api_build *build, struct api_table *table,
+                                   struct hs_err *reterr)
+{
+    for (size_t i = 0; i < build->setup->n_soft_delete; i++) {
+        struct hs_str row = build->setup->soft_delete[i];
+        struct hs_str rest = row;
+        const struct pg_column *column;
+
+        if (!hs_str_eq(hs_str_trim(hs_str_cut(&rest, ':')), table->pg->name))
+            continue;
+        if (table->soft_delete)
+            return bad_soft_delete(reterr, row, "The table has a row already.");
+        column = pg_relation_column(table->pg, hs_str_trim(rest));
+        if (!column)
+            return bad_soft_delete(reterr, row, "The table has no such column.");
+        if (column->not_null || (column->type->kind != PG_KIND_DATE &&
+                                 column->type->kind != PG_KIND_TIMESTAMP &&
+                                 column->type->kind != PG_KIND_TIMESTAMPTZ))
+            return bad_soft_delete(reterr, row, "The column is not one that says when, or never.");
+        table->soft_delete = column;
+    }
+    return HS_OK;
+}
+
+static hs_status check_soft_delete(struct api_build *build, struct hs_err *reterr)
+{
+    const struct api_setup *setup = build->setup;
+
+    for (size_t i = 0; i < setup->n_soft_delete; i++) {
+        struct hs_str rest = setup->soft_delete[i];
+
+        if (!api_build_table(build, hs_str_trim(hs_str_cut(&rest, ':'))))
+            return bad_soft_delete(reterr, setup->soft_delete[i], "There is no such table.");
+    }
+    for (size_t i = 0; i < setup->n_soft_delete_roles; i++)
+        build->model->sees_deleted |= pg_catalog_reader_bit(build->model->catalog,
+                                                            setup->soft_delete_roles[i]);
+    return HS_OK;
+}
+
 static hs_status build_table(struct api_build *build, struct api_table *table,
                              struct hs_err *reterr)
 {
@@ -202,10 +268,17 @@ static hs_status build_table(struct api_build *build, struct api_table *table,
     if (status)
         return status;
     find_key(table);
+    status = build_soft_delete(build, table, reterr);
+    if (status)
+        return status;
     route = hs_arena_printf(&model->arena, "%.*s/%.*s", HS_FMT(model->path), HS_FMT(table->name));
     table->route_list = hs_metric_route(route);
+    if (model->rules.comment != API_COMMENT_NONE)
+        table->comment_list = api_comment_route(&model->arena, route);
     route = hs_arena_printf(&model->arena, "%.*s/{id}", HS_FMT(route));
     table->route_item = hs_metric_route(route);
+    if (model->rules.comment != API_COMMENT_NONE)
+        table->comment_item = api_comment_route(&model->arena, route);
     if (hs_arena_failed(&model->arena))
         return hs_fail_memory(reterr);
     return api_build_shown(build, table, reterr);
@@ -315,6 +388,8 @@ static hs_status build_all(struct api_build *build, const struct api_setup *setu
         return hs_fail_memory(reterr);
     model->route_tables = hs_metric_route(model->path);
     status = build_tables(build, reterr);
+    if (!status)
+        status = check_soft_delete(build, reterr);
     for (size_t i = 0; !status && i < setup->n_search; i++)
         status = build_search(build, setup->search[i], reterr);
     if (!status)
@@ -325,7 +400,7 @@ static hs_status build_all(struct api_build *build, const struct api_setup *setu
 hs_status api_model_new(const struct api_setup *setup, struct pg_catalog *catalog,
                         struct api_model **ret_model, struct hs_err *reterr)
 {
-    struct api_build build = {.model = hs_calloc(1, sizeof(struct api_model))};
+    struct api_build build = {.setup = setup, .model = hs_calloc(1, sizeof(struct api_model))};
     struct api_model *model = build.model;
     hs_status status;
 
@@ -335,15 +410,9 @@ hs_status api_model_new(const struct api_setup *setup, struct pg_catalog *catalo
     hs_arena_init(&model->arena, MODEL_BYTES_MAX);
     hs_buf_init(&build.scratch, SCRATCH_MAX);
     model->catalog = pg_catalog_ref(catalog);
-    model->limit_default = setup->limit_default < setup->limit_max ? setup->limit_default
-                                                                   : setup->limit_max;
-    model->limit_max = setup->limit_max;
-    model->page_depth_max = setup->page_depth_max;
-    model->filters_max = setup->filters_max;
-    model->in_max = setup->in_max;
-    model->include_rows_max = setup->include_rows_max;
-    model->camel_names = setup->camel_names;
-    model->int8_as_string = setup->int8_as_string;
+    model->rules = setup->rules;
+    if (model->rules.limit_default > model->rules.limit_max)
+        model->rules.limit_default = model->rules.limit_max;
     memcpy(model->cursor_key, setup->cursor_key, sizeof(model->cursor_key));
     status = build_all(&build, setup, reterr);
     hs_buf_fini(&build.scratch);

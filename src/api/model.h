@@ -41,6 +41,7 @@ struct api_relation {
 struct api_shown {
     const struct tree_field **fields;
     size_t n_fields;
+    bool with_version;         /* rows come with their xmin, from which the ETag is made */
     struct sql_statement item; /* by key; empty without a key */
     const struct api_out_column *item_columns;
     struct pg_gather gather; /* the same for many keys at once */
@@ -61,10 +62,13 @@ struct api_table {
     size_t n_key;
     struct api_relation *relations;
     size_t n_relations;
+    const struct pg_column *soft_delete; /* set where a row counts as deleted; NULL = none */
     const struct pg_column **search; /* columns named by api.search; wins over full text */
     size_t n_search;
     unsigned route_list;
     unsigned route_item;
+    struct hs_str comment_list; /* their names as comments; p == NULL: database.comment is none */
+    struct hs_str comment_item;
     uint16_t *index; /* by name: position in fields + 1; 0 = free */
     size_t index_mask;
 };
@@ -74,15 +78,9 @@ struct api_model {
     struct hs_arena arena;
     struct pg_catalog *catalog;
     struct hs_str path;
-    uint64_t limit_default;
-    uint64_t limit_max;
-    uint64_t page_depth_max;
-    uint64_t filters_max;
-    uint64_t in_max;
-    uint64_t include_rows_max;
-    bool camel_names;
-    bool int8_as_string;
+    struct api_rules rules; /* limit_default is at most limit_max */
     char cursor_key[32];
+    uint64_t sees_deleted; /* api.soft_delete.roles, bits as in pg_catalog.roles */
     unsigned route_tables;
     struct api_table *tables;
     size_t n_tables;
@@ -91,6 +89,11 @@ struct api_model {
     size_t index_mask;
 };
 
+/* Rows that are not softly deleted: column IS NULL. NULL = no memory. */
+struct tree_node *api_deleted_filter(const struct pg_column *column, struct hs_arena *arena);
+/* May the role see softly deleted rows where it asks for them? */
+bool api_model_sees_deleted(const struct api_model *model, struct hs_str role);
+
 /* NULL if there is none. */
 const struct api_table *api_model_table(const struct api_model *model, struct hs_str name);
 const struct tree_field *api_table_field(const struct api_table *table, struct hs_str name);
@@ -98,6 +101,15 @@ static inline const struct tree_field *api_table_field_of(const struct api_table
                                                           const struct pg_column *column)
 {
     return &table->fields[column->index];
+}
+
+/* What stands behind every statement of that route, as part of its text. p == NULL: nothing. */
+static inline struct hs_str api_table_comment(const struct api_model *model,
+                                              const struct api_table *table, bool is_item)
+{
+    if (model->rules.comment != API_COMMENT_ROUTE)
+        return HS_STR_NULL;
+    return is_item ? table->comment_item : table->comment_list;
 }
 
 /* What is shown to a role; whoever may read nothing, or is unknown, asks for all and learns why not. */
@@ -124,6 +136,7 @@ hs_status api_table_relation(const struct api_table *table, struct hs_str name,
 /* ---- building ---- */
 
 struct api_build {
+    const struct api_setup *setup;
     struct api_model *model;
     struct hs_buf scratch;
 };

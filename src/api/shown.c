@@ -24,7 +24,10 @@ static hs_status build_statement(struct api_build *build, const struct api_table
     struct tree_select tree = {.relation = table->pg,
                                .fields = shown->fields,
                                .n_fields = shown->n_fields,
-                               .where = &where};
+                               .with_version = shown->with_version,
+                               .where = &where,
+                               .comment = api_table_comment(build->model, table,
+                                                            /* is_item= */ true)};
     hs_status status;
 
     for (size_t i = 0; i < table->n_key; i++) {
@@ -37,6 +40,13 @@ static hs_status build_statement(struct api_build *build, const struct api_table
                                    .column = table->key[i],
                                    .value = HS_STR(""),
                                    .n_values = n_rows};
+        tree_node_append(&where, node);
+    }
+    if (table->soft_delete) {
+        struct tree_node *node = api_deleted_filter(table->soft_delete, arena);
+
+        if (!node)
+            return hs_fail_memory(reterr);
         tree_node_append(&where, node);
     }
     status = sql_write(&tree, /* with_order= */ false, &build->scratch, arena, ret_statement,
@@ -152,8 +162,13 @@ hs_status api_build_shown(struct api_build *build, struct api_table *table, stru
 {
     size_t n_roles = build->model->catalog->n_roles;
     size_t n_partial = 0;
-    hs_status status = build_item(build, table, &table->shown, reterr);
+    uint64_t all = n_roles < 64 ? (UINT64_C(1) << n_roles) - 1 : UINT64_MAX;
+    hs_status status;
 
+    /* xmin is no column that can be granted by itself: every reader must have the whole table. */
+    table->shown.with_version = (table->pg->relkind == 'r' || table->pg->relkind == 'p') &&
+                                !(table->pg->readers & ~table->pg->whole_readers & all);
+    status = build_item(build, table, &table->shown, reterr);
     for (size_t i = 0; i < n_roles; i++)
         n_partial += is_partial(table, i);
     if (status || !n_partial)

@@ -11,6 +11,8 @@
  */
 #include "api/simple.h"
 
+#include <stdio.h>
+
 #include "api/simple_int.h"
 #include "api/value.h"
 #include "core/nearest.h"
@@ -38,8 +40,12 @@ static hs_status read_limit(struct simple_reader *r, struct hs_str value, struct
 {
     uint64_t limit;
 
-    if (!hs_str_to_u64(value, &limit) || limit < 1 || limit > r->model->limit_max)
-        return fail_range(reterr, "limit", r->model->limit_max);
+    if (hs_str_is(value, "all")) {
+        r->query->is_stream = true;
+        return HS_OK;
+    }
+    if (!hs_str_to_u64(value, &limit) || limit < 1 || limit > r->limit_max)
+        return fail_range(reterr, "limit", r->limit_max);
     r->query->limit = limit;
     return HS_OK;
 }
@@ -117,6 +123,37 @@ static hs_status read_count(struct simple_reader *r, struct hs_str value, struct
     return HS_OK;
 }
 
+static hs_status read_return(struct simple_reader *r, struct hs_str value, struct hs_err *reterr)
+{
+    return read_word("return", value, "rows", "minimal", &r->query->is_minimal, reterr);
+}
+
+static hs_status read_all(struct simple_reader *r, struct hs_str value, struct hs_err *reterr)
+{
+    return read_word("all", value, "false", "true", &r->query->is_all, reterr);
+}
+
+static hs_status read_max_affected(struct simple_reader *r, struct hs_str value,
+                                   struct hs_err *reterr)
+{
+    if (!hs_str_to_u64(value, &r->query->affected_max) || r->query->affected_max > INT64_MAX)
+        return hs_fail(reterr, HS_E_BAD_PARAMETER, "max-affected must be a whole number");
+    return HS_OK;
+}
+
+static hs_status read_with_deleted(struct simple_reader *r, struct hs_str value,
+                                   struct hs_err *reterr)
+{
+    hs_status status = read_word("withDeleted", value, "false", "true", &r->query->with_deleted,
+                                 reterr);
+
+    if (status || !r->query->with_deleted || api_model_sees_deleted(r->model, r->role))
+        return status;
+    (void)hs_fail(reterr, HS_E_BAD_ROLE, "the role may not see deleted rows");
+    hs_err_hint(reterr, "api.soft_delete.roles names the roles that may.");
+    return HS_E_BAD_ROLE;
+}
+
 static hs_status read_cursor(struct simple_reader *r, struct hs_str value, struct hs_err *reterr)
 {
     (void)reterr;
@@ -124,15 +161,30 @@ static hs_status read_cursor(struct simple_reader *r, struct hs_str value, struc
     return HS_OK;
 }
 
+enum {
+    READS = SIMPLE_LIST | SIMPLE_ITEM,
+    CHANGES = SIMPLE_CREATE | SIMPLE_CHANGE_MANY | SIMPLE_CHANGE_ITEM
+};
+
 static const struct parameter {
     const char *name;
     parameter_f *read;
-    bool is_for_items;
+    unsigned uses; /* bits of enum simple_use */
 } parameters[] = {
-    {"page", read_page, false},        {"limit", read_limit, false}, {"fields", read_fields, true},
-    {"search", simple_search, false},  {"sort", read_sort, false},   {"order", read_order, false},
-    {"include", simple_include, true}, {"nulls", read_nulls, true},  {"count", read_count, false},
-    {"cursor", read_cursor, false},
+    {"page", read_page, SIMPLE_LIST},
+    {"limit", read_limit, SIMPLE_LIST},
+    {"fields", read_fields, READS | CHANGES},
+    {"search", simple_search, SIMPLE_LIST},
+    {"sort", read_sort, SIMPLE_LIST},
+    {"order", read_order, SIMPLE_LIST},
+    {"include", simple_include, READS},
+    {"nulls", read_nulls, READS | CHANGES},
+    {"count", read_count, SIMPLE_LIST},
+    {"cursor", read_cursor, SIMPLE_LIST},
+    {"return", read_return, CHANGES},
+    {"all", read_all, SIMPLE_CHANGE_MANY},
+    {"max-affected", read_max_affected, SIMPLE_CHANGE_MANY},
+    {"withDeleted", read_with_deleted, READS | SIMPLE_CHANGE_MANY | SIMPLE_CHANGE_ITEM},
 };
 
 void simple_offer_parameters(struct hs_nearest *near)
@@ -165,11 +217,25 @@ static hs_status read_parameter(struct simple_reader *r, const struct parameter 
     return parameter->read(r, value, reterr);
 }
 
-static hs_status fail_item_parameter(struct hs_str name, struct hs_err *reterr)
+/* Filters belong to what looks for rows: lists, and changes of many. */
+static bool takes_filters(enum simple_use use)
 {
-    return hs_fail(reterr, HS_E_BAD_PARAMETER,
-                   "\"%.*s\" is not possible for a single row, only fields, include and nulls are",
-                   HS_FMT(name));
+    return use == SIMPLE_LIST || use == SIMPLE_CHANGE_MANY;
+}
+
+static hs_status fail_use(const struct simple_reader *r, struct hs_str name, struct hs_err *reterr)
+{
+    char possible[128];
+    size_t n = 0;
+
+    for (size_t i = 0; i < HS_LEN(parameters); i++) {
+        if (parameters[i].uses & r->use)
+            n += (size_t)snprintf(possible + n, sizeof(possible) - n, "%s%s", n ? ", " : "",
+                                  parameters[i].name);
+    }
+    (void)hs_fail(reterr, HS_E_BAD_PARAMETER, "\"%.*s\" is not possible here", HS_FMT(name));
+    hs_err_hint(reterr, "Possible are %s%s.", takes_filters(r->use) ? "filters, " : "", possible);
+    return HS_E_BAD_PARAMETER;
 }
 
 static hs_status read_pairs(struct simple_reader *r, struct hs_str query, struct hs_err *reterr)
@@ -182,8 +248,8 @@ static hs_status read_pairs(struct simple_reader *r, struct hs_str query, struct
         if (status || !pair.key.p)
             return status;
         parameter = find_parameter(pair.key);
-        if (r->is_item && !(parameter && parameter->is_for_items))
-            return fail_item_parameter(pair.key, reterr);
+        if (parameter ? !(parameter->uses & r->use) : !takes_filters(r->use))
+            return fail_use(r, pair.key, reterr);
         status = parameter ? read_parameter(r, parameter, pair.value, reterr)
                            : simple_filter(r, pair, reterr);
         if (status)
@@ -255,15 +321,46 @@ static hs_status build_order(struct simple_reader *r, struct hs_err *reterr)
 
 /* ---- the page ---- */
 
+/* A list whose rows are counted by nobody beforehand and whose pages nobody turns. */
+static hs_status check_stream(const struct simple_reader *r, struct hs_err *reterr)
+{
+    const struct simple_query *q = r->query;
+
+    if (q->tree.count != TREE_COUNT_NONE) {
+        (void)hs_fail(reterr, HS_E_BAD_PARAMETER, "a stream has no count");
+        hs_err_hint(reterr, "Ask for a page of JSON with limit=1 and count for the number of rows.");
+        return HS_E_BAD_PARAMETER;
+    }
+    if (q->page && !q->limit)
+        return hs_fail(reterr, HS_E_BAD_PARAMETER, "page needs a limit that is a number");
+    if (!q->limit && r->rows_max) {
+        (void)fail_range(reterr, "limit", r->rows_max);
+        hs_err_why(reterr, "The caller's role may not read more rows of a list.");
+        return HS_E_BAD_PARAMETER;
+    }
+    return HS_OK;
+}
+
+static void build_stream(struct simple_query *q)
+{
+    q->tree.has_limit = q->limit > 0;
+    q->tree.limit = q->limit;
+    q->tree.offset = q->page ? (q->page - 1) * q->limit : 0;
+}
+
 static hs_status build_page(struct simple_reader *r, struct hs_err *reterr)
 {
     struct simple_query *q = r->query;
-    uint64_t limit = q->limit ? q->limit : r->model->limit_default;
-    uint64_t depth_max = r->model->page_depth_max;
+    uint64_t usual = r->model->rules.limit_default < r->limit_max ? r->model->rules.limit_default
+                                                                  : r->limit_max;
+    uint64_t limit = q->limit ? q->limit : usual;
+    uint64_t depth_max = r->model->rules.page_depth_max;
 
     if (q->cursor.p && q->page)
         return hs_fail(reterr, HS_E_BAD_PARAMETER, "page and cursor exclude each other");
-    if (q->page && (q->page - 1 > depth_max || (q->page - 1) * limit > depth_max)) {
+    if (q->is_stream && check_stream(r, reterr))
+        return HS_E_BAD_PARAMETER;
+    if (q->page && q->page - 1 > depth_max / limit) {
         (void)hs_fail(
             reterr, HS_E_PAGE_TOO_DEEP, "page %llu with limit %llu would skip more than %llu rows",
             (unsigned long long)q->page, (unsigned long long)limit, (unsigned long long)depth_max);
@@ -271,11 +368,15 @@ static hs_status build_page(struct simple_reader *r, struct hs_err *reterr)
     }
     if (!q->page && !q->cursor.p)
         q->page = 1;
+    if (q->is_stream) {
+        build_stream(q);
+        return HS_OK;
+    }
     q->limit = limit;
     /* One row more tells whether there is a next page. */
     q->tree.has_limit = true;
     q->tree.limit = limit + 1;
-    q->tree.is_limit_fixed = limit == r->model->limit_default;
+    q->tree.is_limit_fixed = limit == usual;
     q->tree.offset = q->page ? (q->page - 1) * limit : 0;
     return HS_OK;
 }
@@ -288,15 +389,32 @@ static void tell_embeds(struct tree_embed *embeds, bool omit_nulls)
     }
 }
 
+/* The filter that hides softly deleted rows, unless the request may and wants to see them. */
+static hs_status hide_deleted(struct simple_reader *r, struct hs_err *reterr)
+{
+    const struct pg_column *column = r->table->soft_delete;
+    struct tree_node *node;
+
+    if (!column || r->query->with_deleted)
+        return HS_OK;
+    node = api_deleted_filter(column, r->arena);
+    if (!node)
+        return hs_fail_memory(reterr);
+    tree_node_append(r->where, node);
+    return HS_OK;
+}
+
 static hs_status start(struct simple_reader *r, struct hs_err *reterr)
 {
     const struct api_shown *shown = api_table_shown(r->model, r->table, r->role);
 
-    *r->query = (struct simple_query){.table = r->table};
+    *r->query = (struct simple_query){.table = r->table, .affected_max = UINT64_MAX};
     r->query->tree.relation = r->table->pg;
     r->query->tree.fields = shown->fields;
     r->query->tree.n_fields = shown->n_fields;
-    r->query->tree.int8_as_string = r->model->int8_as_string;
+    r->query->tree.int8_as_string = r->model->rules.int8_as_string;
+    r->query->tree.comment = api_table_comment(r->model, r->table,
+                                               r->use & (SIMPLE_ITEM | SIMPLE_CHANGE_ITEM));
     r->where = HS_NEW(r->arena, struct tree_node);
     if (!r->where)
         return hs_fail_memory(reterr);
@@ -305,24 +423,94 @@ static hs_status start(struct simple_reader *r, struct hs_err *reterr)
     return HS_OK;
 }
 
-hs_status simple_read_list(const struct api_model *model, const struct api_table *table,
-                           struct hs_str role, struct hs_str query, struct hs_arena *arena,
-                           struct simple_query *ret_query, struct hs_err *reterr)
+static hs_status read_list(struct simple_reader *r, bool is_stream, struct hs_str query,
+                           struct hs_err *reterr)
 {
-    struct simple_reader r = {
-        .model = model, .table = table, .role = role, .arena = arena, .query = ret_query};
+    struct simple_query *q = r->query;
+    hs_status status = start(r, reterr);
+
+    q->is_stream = is_stream;
+    if (!status)
+        status = read_pairs(r, query, reterr);
+    if (!status)
+        status = hide_deleted(r, reterr);
+    if (!status)
+        status = build_order(r, reterr);
+    if (!status)
+        status = build_page(r, reterr);
+    /* Of a stream only one fetch is held at a time, so the bound is for each row. */
+    if (!status)
+        status = simple_check_includes(r, q->is_stream ? 1 : q->limit, reterr);
+    if (!status)
+        tell_embeds(q->tree.embeds, q->omit_nulls);
+    return status;
+}
+
+hs_status simple_read_list(const struct api_model *model, const struct api_table *table,
+                           const struct hs_identity *who, struct hs_str query,
+                           struct hs_arena *arena, struct simple_query *ret_query,
+                           struct hs_err *reterr)
+{
+    struct simple_reader r = {.model = model,
+                              .table = table,
+                              .role = who->role,
+                              .limit_max = model->rules.limit_max,
+                              .rows_max = who->rows_max,
+                              .arena = arena,
+                              .query = ret_query,
+                              .use = SIMPLE_LIST};
+
+    if (who->rows_max && who->rows_max < r.limit_max)
+        r.limit_max = who->rows_max;
+    return read_list(&r, /* is_stream= */ false, query, reterr);
+}
+
+hs_status simple_read_stream(const struct api_model *model, const struct api_table *table,
+                             const struct hs_identity *who, struct hs_str query,
+                             struct hs_arena *arena, struct simple_query *ret_query,
+                             struct hs_err *reterr)
+{
+    struct simple_reader r = {.model = model,
+                              .table = table,
+                              .role = who->role,
+                              .limit_max = who->rows_max ? who->rows_max : INT64_MAX,
+                              .rows_max = who->rows_max,
+                              .arena = arena,
+                              .query = ret_query,
+                              .use = SIMPLE_LIST};
+
+    return read_list(&r, /* is_stream= */ true, query, reterr);
+}
+
+static hs_status add_key(struct simple_reader *r, const char *const *key, struct hs_err *reterr)
+{
+    hs_status status = HS_OK;
+
+    for (size_t i = 0; !status && i < r->table->n_key; i++)
+        status = simple_add_equal(r, r->table->key[i], hs_str(key[i]), reterr);
+    return status;
+}
+
+hs_status simple_read_change(const struct api_model *model, const struct api_table *table,
+                             struct hs_str role, enum simple_use use, const char *const *key,
+                             struct hs_str query, struct hs_arena *arena,
+                             struct simple_query *ret_query, struct hs_err *reterr)
+{
+    struct simple_reader r = {.model = model,
+                              .table = table,
+                              .role = role,
+                              .arena = arena,
+                              .query = ret_query,
+                              .use = use};
     hs_status status = start(&r, reterr);
 
+    if (!status && use == SIMPLE_CHANGE_ITEM)
+        status = add_key(&r, key, reterr);
     if (!status)
         status = read_pairs(&r, query, reterr);
-    if (!status)
-        status = build_order(&r, reterr);
-    if (!status)
-        status = build_page(&r, reterr);
-    if (!status)
-        status = simple_check_includes(&r, ret_query->limit, reterr);
-    if (!status)
-        tell_embeds(ret_query->tree.embeds, ret_query->omit_nulls);
+    ret_query->n_filters = r.n_filters;
+    if (!status && use != SIMPLE_CREATE)
+        status = hide_deleted(&r, reterr);
     return status;
 }
 
@@ -336,15 +524,19 @@ hs_status simple_read_item(const struct api_model *model, const struct api_table
                               .role = role,
                               .arena = arena,
                               .query = ret_query,
-                              .is_item = true};
+                              .use = SIMPLE_ITEM};
     hs_status status = start(&r, reterr);
 
-    for (size_t i = 0; !status && i < table->n_key; i++)
-        status = simple_add_equal(&r, table->key[i], hs_str(key[i]), reterr);
+    if (!status)
+        status = add_key(&r, key, reterr);
     if (!status)
         status = read_pairs(&r, query, reterr);
     if (!status)
+        status = hide_deleted(&r, reterr);
+    if (!status)
         status = simple_check_includes(&r, 1, reterr);
+    ret_query->tree.with_version = !ret_query->tree.embeds &&
+                                   api_table_shown(model, table, role)->with_version;
     if (!status)
         tell_embeds(ret_query->tree.embeds, ret_query->omit_nulls);
     return status;

@@ -9,6 +9,15 @@
 
 #include "api/model.h"
 
+/* What a request does: each parameter is for some of these only. */
+enum simple_use {
+    SIMPLE_LIST = 1,
+    SIMPLE_ITEM = 2,
+    SIMPLE_CREATE = 4,      /* POST */
+    SIMPLE_CHANGE_MANY = 8, /* PATCH, DELETE of a collection */
+    SIMPLE_CHANGE_ITEM = 16 /* PUT, PATCH, DELETE of a row */
+};
+
 struct simple_query {
     const struct api_table *table;
     struct tree_select tree;
@@ -16,16 +25,30 @@ struct simple_query {
     uint64_t limit;
     struct hs_str cursor; /* p == NULL: none; its position is not in the tree yet */
     bool omit_nulls;
+    bool with_deleted; /* rows that were softly deleted too */
+    bool is_stream;    /* a list that is not held in memory; limit 0 = all rows */
+    /* changes */
+    bool is_minimal;       /* return=minimal */
+    bool is_all;           /* all=true */
+    size_t n_filters;      /* that the request names */
+    uint64_t affected_max; /* max-affected; UINT64_MAX = no bound */
 };
 
 /*
- * A list: `query` is what stands behind '?', still encoded. `role` is the caller's and says which fields
- * stand in the answer, and in included rows, where none are named.
+ * A list: `query` is what stands behind '?', still encoded. The caller's role says which fields stand in the
+ * answer, and in included rows, where none are named; its rows_max how many rows may be asked for.
  *   errors  400 of every kind, HS_E_MEMORY
  */
 hs_status simple_read_list(const struct api_model *model, const struct api_table *table,
-                           struct hs_str role, struct hs_str query, struct hs_arena *arena,
-                           struct simple_query *ret_query, struct hs_err *reterr) hs_must_check;
+                           const struct hs_identity *who, struct hs_str query,
+                           struct hs_arena *arena, struct simple_query *ret_query,
+                           struct hs_err *reterr) hs_must_check;
+
+/* The same of a list that is a stream in any case, because of its form: NDJSON, CSV. */
+hs_status simple_read_stream(const struct api_model *model, const struct api_table *table,
+                             const struct hs_identity *who, struct hs_str query,
+                             struct hs_arena *arena, struct simple_query *ret_query,
+                             struct hs_err *reterr) hs_must_check;
 
 /*
  * The key of one row: `segment` of the path, still encoded; composite keys as a,b.
@@ -41,5 +64,14 @@ hs_status simple_read_item(const struct api_model *model, const struct api_table
                            struct hs_str role, const char *const *key, struct hs_str query,
                            struct hs_arena *arena, struct simple_query *ret_query,
                            struct hs_err *reterr) hs_must_check;
+
+/*
+ * The parameters of a change, in ret_query->tree (fields, where) and the members above. `key` as
+ * above for SIMPLE_CHANGE_ITEM, else NULL.
+ */
+hs_status simple_read_change(const struct api_model *model, const struct api_table *table,
+                             struct hs_str role, enum simple_use use, const char *const *key,
+                             struct hs_str query, struct hs_arena *arena,
+                             struct simple_query *ret_query, struct hs_err *reterr) hs_must_check;
 
 #endif

@@ -23,8 +23,13 @@ static struct tree_select *new_select(struct simple_reader *r, const struct api_
     select->n_fields = shown->n_fields;
     select->has_limit = true;
     select->is_limit_fixed = true;
-    select->limit = is_many ? r->model->limit_default : 1;
-    select->int8_as_string = r->model->int8_as_string;
+    select->limit = is_many ? r->model->rules.limit_default : 1;
+    select->int8_as_string = r->model->rules.int8_as_string;
+    if (table->soft_delete) {
+        select->where = api_deleted_filter(table->soft_delete, r->arena);
+        if (!select->where)
+            return NULL;
+    }
     if (!is_many)
         return select;
     select->order = HS_NEW_ARRAY(r->arena, table->n_key + 1, struct tree_order);
@@ -84,9 +89,9 @@ static hs_status include_path(struct simple_reader *r, struct hs_str path, struc
         if (status)
             return status;
         embed = find_embed(here, called);
-        if (!embed && ++r->n_includes > r->model->filters_max)
+        if (!embed && ++r->n_includes > r->model->rules.filters_max)
             return hs_fail(reterr, HS_E_BAD_PARAMETER, "more than %llu includes in one request",
-                           (unsigned long long)r->model->filters_max);
+                           (unsigned long long)r->model->rules.filters_max);
         if (!embed)
             embed = add_embed(r, here, relation, called);
         if (!embed)
@@ -127,7 +132,7 @@ static uint64_t count_included(const struct tree_select *here)
 hs_status simple_check_includes(const struct simple_reader *r, uint64_t rows, struct hs_err *reterr)
 {
     uint64_t each = count_included(&r->query->tree);
-    uint64_t most = r->model->include_rows_max;
+    uint64_t most = r->model->rules.include_rows_max;
 
     if (each <= most / rows)
         return HS_OK;

@@ -13,6 +13,8 @@ struct simple_reader {
     const struct api_model *model;
     const struct api_table *table;
     struct hs_str role;
+    uint64_t limit_max; /* a list's; api.limit.max, or less for this caller */
+    uint64_t rows_max;  /* of this caller; 0 = no limit of its own */
     struct hs_arena *arena;
     struct simple_query *query;
     struct tree_node *where; /* an AND */
@@ -21,7 +23,7 @@ struct simple_reader {
     uint32_t seen; /* bits of the parameters met so far */
     struct hs_str sort;
     bool is_desc; /* order=desc */
-    bool is_item;
+    enum simple_use use;
 };
 
 /* column=value, column[op]=value */

@@ -159,7 +159,7 @@ static hs_status read_operand(struct simple_reader *r, struct value_place place,
     case TREE_IN:
         if (kind == PG_KIND_ARRAY)
             return fail_misfit(place, "\"in\"", reterr);
-        return value_array(place, *value, r->model->in_max, r->arena, value, reterr);
+        return value_array(place, *value, r->model->rules.in_max, r->arena, value, reterr);
     case TREE_EQ:
     case TREE_NE:
     case TREE_GT:
@@ -215,9 +215,9 @@ hs_status simple_filter(struct simple_reader *r, struct url_pair pair, struct hs
     if (!pair.value.p)
         return hs_fail(reterr, HS_E_BAD_PARAMETER, "the filter \"%.*s\" has no \"=\" and no value",
                        HS_FMT(pair.key));
-    if (++r->n_filters > r->model->filters_max)
+    if (++r->n_filters > r->model->rules.filters_max)
         return hs_fail(reterr, HS_E_BAD_PARAMETER, "more than %llu filters in one request",
-                       (unsigned long long)r->model->filters_max);
+                       (unsigned long long)r->model->rules.filters_max);
     status = read_operand(r, place, &op, &pair.value, reterr);
     if (!status)
         status = new_compare(r, place.field->column, op, pair.value, &node, reterr);

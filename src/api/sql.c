@@ -22,14 +22,16 @@
 
 unsigned sql_param(struct sql_writer *w, struct hs_str value)
 {
+    if (w->n_params == SQL_PARAMS_MAX) {
+        w->is_full = true;
+        return 1;
+    }
     if (w->n_params == w->params_cap) {
         size_t cap = w->params_cap ? w->params_cap * 2 : 8;
         const char **grown = HS_NEW_ARRAY(w->arena, cap, const char *);
 
-        if (w->n_params >= SQL_PARAMS_MAX || !grown) {
-            w->is_full = grown != NULL;
+        if (!grown)
             return 1;
-        }
         if (w->n_params)
             memcpy(grown, w->params, w->n_params * sizeof(*grown));
         w->params = grown;
@@ -293,6 +295,11 @@ static bool write_outputs(struct sql_writer *w, const struct page *page, struct 
         }
         st->order_columns[i] = at;
     }
+    if (tree->with_version) {
+        hs_buf_add_lit(w->out, ", t0.xmin");
+        st->has_version = true;
+        st->version_column = n++;
+    }
     if (st->has_count) {
         hs_buf_add(w->out, n ? HS_STR(", n.n, t0.m") : HS_STR("n.n, t0.m"));
         st->count_column = n;
@@ -366,11 +373,34 @@ static bool write_statement(struct sql_writer *w, struct page *page, bool with_o
     return true;
 }
 
+hs_status sql_finish(const struct sql_writer *w, struct sql_statement *st, struct hs_err *reterr)
+{
+    if (w->is_full || (hs_buf_failed(w->out) && w->out->n >= w->out->max / 2)) {
+        (void)hs_fail(reterr, HS_E_BAD_PARAMETER, "the request asks for too much at once");
+        hs_err_hint(reterr, "Name fewer columns or values in one request.");
+        return HS_E_BAD_PARAMETER;
+    }
+    if (w->comment.p) {
+        hs_buf_add_lit(w->out, " /*");
+        hs_buf_add(w->out, w->comment);
+        hs_buf_add_lit(w->out, "*/");
+    }
+    st->text = hs_arena_dup(w->arena, hs_buf_str(w->out));
+    if (hs_buf_failed(w->out) || hs_arena_failed(w->arena))
+        return hs_fail_memory(reterr);
+    st->hash = hs_hash(st->text);
+    st->params = w->params;
+    st->n_params = w->n_params;
+    st->is_shareable = w->is_shareable;
+    return HS_OK;
+}
+
 hs_status sql_write(struct tree_select *tree, bool with_order, struct hs_buf *scratch,
                     struct hs_arena *arena, struct sql_statement *ret_statement,
                     struct hs_err *reterr)
 {
-    struct sql_writer w = {.out = scratch, .arena = arena, .is_shareable = true};
+    struct sql_writer w = {
+        .out = scratch, .arena = arena, .is_shareable = true, .comment = tree->comment};
     struct page page = {.tree = tree};
 
     *ret_statement = (struct sql_statement){0};
@@ -388,14 +418,5 @@ hs_status sql_write(struct tree_select *tree, bool with_order, struct hs_buf *sc
         page.bounds.offset_param = number_param(&w, tree->offset);
     if (!write_statement(&w, &page, with_order, ret_statement))
         return hs_fail_memory(reterr);
-    if (w.is_full || (hs_buf_failed(scratch) && scratch->n >= scratch->max / 2))
-        return hs_fail(reterr, HS_E_BAD_PARAMETER, "the request asks for too much at once");
-    ret_statement->text = hs_arena_dup(arena, hs_buf_str(scratch));
-    if (hs_buf_failed(scratch) || hs_arena_failed(arena))
-        return hs_fail_memory(reterr);
-    ret_statement->hash = hs_hash(ret_statement->text);
-    ret_statement->params = w.params;
-    ret_statement->n_params = w.n_params;
-    ret_statement->is_shareable = w.is_shareable;
-    return HS_OK;
+    return sql_finish(&w, ret_statement, reterr);
 }

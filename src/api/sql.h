@@ -33,6 +33,8 @@ struct sql_statement {
     enum sql_count_kind count_kind;
     size_t count_column; /* has_count: the number */
     size_t row_column;   /* has_count: NULL where there is no row, only the number */
+    bool has_version;
+    size_t version_column; /* has_version: the row's xmin */
 };
 
 /*
@@ -43,5 +45,16 @@ struct sql_statement {
 hs_status sql_write(struct tree_select *tree, bool with_order, struct hs_buf *scratch,
                     struct hs_arena *arena, struct sql_statement *ret_statement,
                     struct hs_err *reterr) hs_must_check;
+
+/*
+ * Writes a change into arena memory, by way of the scratch buffer. Rows come back in the order of
+ * change->set where it is an INSERT. The statement is never shareable.
+ * Where there is no plain table behind the relation, has_version stays false.
+ *   errors  HS_E_MEMORY, HS_E_BAD_PARAMETER (too much for one statement), HS_E_BAD_BODY (a column whose
+ *           default cannot be written is given in some rows only; an UPDATE that changes nothing)
+ */
+hs_status sql_write_change(struct tree_change *change, struct hs_buf *scratch,
+                           struct hs_arena *arena, struct sql_statement *ret_statement,
+                           struct hs_err *reterr) hs_must_check;
 
 #endif

@@ -121,6 +121,7 @@ static void write_embed(struct sql_writer *w, struct sql_source here, struct tre
     sql_table(w, select->relation, alias);
     sql_embeds(w, there, select->embeds, inner);
     write_join(w, here, there, embed->join);
+    (void)sql_filter(w, there, select->where, HS_STR(" AND "));
     sql_order(w, there, select);
     if (select->has_limit) {
         hs_buf_add_lit(w->out, " LIMIT ");

@@ -16,7 +16,8 @@ struct sql_writer {
     const char **params;
     size_t n_params;
     size_t params_cap;
-    bool is_full; /* SQL_PARAMS_MAX was reached */
+    bool is_full;          /* SQL_PARAMS_MAX was reached */
+    struct hs_str comment; /* p == NULL = none; what it must be like says api/comment.h */
     bool is_shareable;
     unsigned n_aliases; /* given out so far: t0, t1, ... */
 };
@@ -50,7 +51,10 @@ void sql_embed_columns(struct sql_writer *w, const struct tree_embed *embeds,
 void sql_embeds(struct sql_writer *w, struct sql_source here, struct tree_embed *embeds,
                 const unsigned *aliases);
 
-/* " WHERE ..." of the filter alone (NULL or empty: nothing is written). */
+/* The filter's conditions behind `before`. False: it is NULL or empty, nothing is written. */
+bool sql_filter(struct sql_writer *w, struct sql_source from, struct tree_node *node,
+                struct hs_str before);
+/* " WHERE ..." of the filter alone. */
 void sql_where(struct sql_writer *w, struct sql_source from, struct tree_node *node);
 
 /*
@@ -75,6 +79,10 @@ void sql_where_branch(struct sql_writer *w, struct sql_source from, const struct
                       const struct sql_branch *branch);
 /* Numbers the parameters of the position, once, in the order of its columns. */
 void sql_position_params(struct sql_writer *w, const struct tree_select *tree);
+
+/* What was written, as a statement in the arena. Errors: those of sql_write(). */
+hs_status sql_finish(const struct sql_writer *w, struct sql_statement *st, struct hs_err *reterr)
+    hs_must_check;
 
 static inline bool sql_is_desc(const struct tree_select *tree, size_t i)
 {

@@ -154,11 +154,12 @@ static void write_node(struct sql_writer *w, struct sql_source from, struct tree
 }
 
 /* The top of nearly every filter is an AND: written without its parentheses. */
-static bool write_filter(struct sql_writer *w, struct sql_source from, struct tree_node *node)
+bool sql_filter(struct sql_writer *w, struct sql_source from, struct tree_node *node,
+                struct hs_str before)
 {
     if (!node || (node->kind == TREE_AND && !node->first))
         return false;
-    hs_buf_add_lit(w->out, " WHERE ");
+    hs_buf_add(w->out, before);
     if (node->kind != TREE_AND) {
         write_node(w, from, node);
         return true;
@@ -173,7 +174,7 @@ static bool write_filter(struct sql_writer *w, struct sql_source from, struct tr
 
 void sql_where(struct sql_writer *w, struct sql_source from, struct tree_node *node)
 {
-    (void)write_filter(w, from, node);
+    (void)sql_filter(w, from, node, HS_STR(" WHERE "));
 }
 
 /* ---- position ---- */
@@ -279,7 +280,9 @@ static void write_branch_end(struct sql_writer *w, struct sql_source from,
 void sql_where_branch(struct sql_writer *w, struct sql_source from, const struct tree_select *tree,
                       const struct sql_branch *branch)
 {
-    hs_buf_add(w->out, write_filter(w, from, tree->where) ? HS_STR(" AND ") : HS_STR(" WHERE "));
+    bool is_filtered = sql_filter(w, from, tree->where, HS_STR(" WHERE "));
+
+    hs_buf_add(w->out, is_filtered ? HS_STR(" AND ") : HS_STR(" WHERE "));
     if (branch->how == SQL_BRANCH_ROW) {
         write_row_comparison(w, from, tree);
         return;

@@ -124,8 +124,45 @@ struct tree_select {
     uint64_t limit;
     uint64_t offset;
     enum tree_count count;
+    bool with_version;   /* also each row's xmin; only without position, count and embeds */
     bool omit_nulls;     /* embedded rows leave out members that are null */
     bool int8_as_string; /* in embedded rows */
+    struct hs_str comment; /* behind the statement; of the outermost only; p == NULL = none */
+};
+
+/* ---- changes ---- */
+
+enum tree_change_kind { TREE_INSERT, TREE_UPDATE, TREE_DELETE };
+
+/* A column that is written, and its value in each row. */
+struct tree_assignment {
+    const struct pg_column *column;
+    const char **values;  /* n_rows, in the type's input form; NULL = SQL NULL */
+    const bool *is_given; /* n_rows; NULL = in all. Else INSERT takes the default, UPDATE keeps */
+};
+
+/*
+ * INSERT   one row or many: `set`, n_rows.
+ * UPDATE   one set of values for all rows of `where` (n_rows == 1, n_key == 0), or a row of values for
+ *          each of many rows, found by the key columns, which are among `set` (n_key > 0).
+ * DELETE   the rows of `where`.
+ */
+struct tree_change {
+    enum tree_change_kind kind;
+    const struct pg_relation *relation;
+    const struct tree_assignment *set;
+    size_t n_set;
+    size_t n_rows;
+    const struct pg_column *const *key;
+    size_t n_key;
+    const struct pg_column *const *reset; /* UPDATE: columns set to their DEFAULT (PUT) */
+    size_t n_reset;
+    struct tree_node *where; /* UPDATE, DELETE */
+    struct hs_str version;   /* p != NULL: only rows whose xmin is this number */
+    const struct tree_field *const *returning;
+    size_t n_returning; /* 0: nothing comes back but how many rows it were */
+    bool with_version;  /* xmin follows the fields */
+    struct hs_str comment; /* behind the statement; p == NULL = none */
 };
 
 #endif

@@ -21,6 +21,24 @@ static int hex(char c)
     return -1;
 }
 
+void url_encode(struct hs_buf *out, struct hs_str text)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        bool is_plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                        (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_' || c == '~';
+
+        if (!is_plain) {
+            hs_buf_add_char(out, '%');
+            hs_buf_add_char(out, digits[c >> 4]);
+            c = (unsigned char)digits[c & 15];
+        }
+        hs_buf_add_char(out, (char)c);
+    }
+}
+
 static hs_status fail_encoding(struct hs_err *reterr, struct hs_str raw, const char *why)
 {
     (void)hs_fail(reterr, HS_E_BAD_ENCODING, "cannot decode \"%.*s\"", HS_FMT(raw));

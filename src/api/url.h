@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * api/url.h - percent-decoding, query pairs, comma lists.
+ * api/url.h - percent-coding, query pairs, comma lists.
  *
  * What comes out is valid UTF-8 without NUL, in the arena, NUL-terminated.
  */
@@ -8,6 +8,7 @@
 #define API_URL_H
 
 #include "core/arena.h"
+#include "core/buf.h"
 #include "core/err.h"
 
 enum url_part { URL_PATH, URL_QUERY }; /* in a query '+' is a space */
@@ -15,6 +16,9 @@ enum url_part { URL_PATH, URL_QUERY }; /* in a query '+' is a space */
 /* errors  HS_E_BAD_ENCODING, HS_E_MEMORY */
 hs_status url_decode(struct hs_arena *arena, enum url_part part, struct hs_str raw,
                      struct hs_str *ret_text, struct hs_err *reterr) hs_must_check;
+
+/* Appends the text, all but unreserved characters percent-encoded (RFC 3986, 2.3). */
+void url_encode(struct hs_buf *out, struct hs_str text);
 
 struct url_pair {
     struct hs_str key;

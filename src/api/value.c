@@ -53,7 +53,7 @@ static size_t digits(struct hs_str s, size_t at)
     return n;
 }
 
-static bool is_number(struct hs_str s)
+bool value_is_number(struct hs_str s)
 {
     size_t at = s.n && (s.p[0] == '-' || s.p[0] == '+');
     struct hs_str bare = hs_str_sub(s, at, s.n);
@@ -100,7 +100,7 @@ static bool is_hex(char c)
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-static bool is_uuid(struct hs_str s)
+bool value_is_uuid(struct hs_str s)
 {
     if (s.n != 36)
         return false;
@@ -136,7 +136,7 @@ hs_status value_check(struct value_place place, struct hs_str value, struct hs_e
         break;
     case PG_KIND_FLOAT:
     case PG_KIND_NUMERIC:
-        is_good = is_number(value);
+        is_good = value_is_number(value);
         break;
     case PG_KIND_BOOL:
         if (!is_bool(value))
@@ -146,7 +146,7 @@ hs_status value_check(struct value_place place, struct hs_str value, struct hs_e
         is_good = is_label(type, value);
         break;
     case PG_KIND_TEXT:
-        is_good = type->oid != OID_UUID || is_uuid(value);
+        is_good = type->oid != OID_UUID || value_is_uuid(value);
         break;
     case PG_KIND_JSON:
     case PG_KIND_DATE:

@@ -18,6 +18,11 @@ struct value_place {
 hs_status value_check(struct value_place place, struct hs_str value, struct hs_err *reterr)
     hs_must_check;
 
+/* The forms of PostgreSQL's float8 and numeric, NaN and Infinity included. */
+bool value_is_number(struct hs_str s);
+/* Of the form that PostgreSQL writes: 8-4-4-4-12 hexadecimal digits. */
+bool value_is_uuid(struct hs_str s);
+
 /*
  * A comma list as an array literal of the column's type: {"a","b"}.
  *   max     most elements

@@ -36,6 +36,11 @@ uint64_t hs_hash(struct hs_str s)
     return is_seeded ? XXH3_64bits_withSecret(s.p, s.n, secret, SECRET) : XXH3_64bits(s.p, s.n);
 }
 
+uint64_t hs_digest(struct hs_str s)
+{
+    return XXH3_64bits(s.p, s.n);
+}
+
 uint64_t hs_hash_more(uint64_t hash, struct hs_str s)
 {
     uint64_t v = hash * 0x9e3779b97f4a7c15u + hs_hash(s);

@@ -32,7 +32,7 @@ enum { LOG_TAIL = 8 };
 enum { LOG_FIELD = 80 };
 
 static atomic_int log_level = HS_LOG_INFO;
-static enum hs_log_format log_format = HS_LOG_LOGFMT;
+static atomic_int log_format = HS_LOG_LOGFMT;
 static int log_fd = STDERR_FILENO;
 static bool log_is_socket;
 static atomic_bool is_torn; /* the output ends within a line */
@@ -43,6 +43,7 @@ struct log_line {
     size_t n;     /* gathered, the line under way included */
     size_t start; /* of the line under way */
     bool is_off;  /* the line under way is below the level */
+    bool is_json; /* its form */
 };
 
 static _Thread_local struct log_line line;
@@ -67,9 +68,14 @@ static void open_output(void)
 
 void hs_log_init(enum hs_log_level level, enum hs_log_format format)
 {
-    atomic_store(&log_level, (int)level);
-    log_format = format;
+    hs_log_change(level, format);
     open_output();
+}
+
+void hs_log_change(enum hs_log_level level, enum hs_log_format format)
+{
+    atomic_store(&log_level, (int)level);
+    atomic_store(&log_format, (int)format);
 }
 
 bool hs_log_is_on(enum hs_log_level level)
@@ -145,7 +151,7 @@ static bool begin_field(const char *name)
 {
     if (line.is_off || line.n - line.start > LOG_LINE_MAX - LOG_TAIL - LOG_FIELD)
         return false;
-    if (log_format == HS_LOG_JSON) {
+    if (line.is_json) {
         add_cstr(",\"");
         add_cstr(name);
         add_cstr("\":");
@@ -167,10 +173,11 @@ void hs_log_begin(enum hs_log_level level, const char *event)
     line.is_off = !hs_log_is_on(level);
     if (line.is_off)
         return;
+    line.is_json = atomic_load_explicit(&log_format, memory_order_relaxed) == HS_LOG_JSON;
     t = hs_wall_rfc3339(hs_wall_now(), time_text);
-    add_cstr(log_format == HS_LOG_JSON ? "{\"ts\":\"" : "ts=");
+    add_cstr(line.is_json ? "{\"ts\":\"" : "ts=");
     (void)add(t.p, t.n);
-    if (log_format == HS_LOG_JSON)
+    if (line.is_json)
         add_cstr("\"");
     hs_log_cstr("level", names[level]);
     hs_log_cstr("event", event);
@@ -180,7 +187,7 @@ void hs_log_str(const char *name, struct hs_str value)
 {
     if (!begin_field(name))
         return;
-    if (log_format == HS_LOG_LOGFMT && is_bare(value) && add(value.p, value.n))
+    if (!line.is_json && is_bare(value) && add(value.p, value.n))
         return;
     add_quoted(value);
 }
@@ -283,7 +290,7 @@ void hs_log_end_later(void)
 {
     if (line.is_off)
         return;
-    if (log_format == HS_LOG_JSON)
+    if (line.is_json)
         line.text[line.n++] = '}';
     line.text[line.n++] = '\n';
     line.start = line.n;

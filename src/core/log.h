@@ -18,9 +18,11 @@
 enum hs_log_level { HS_LOG_DEBUG, HS_LOG_INFO, HS_LOG_WARN, HS_LOG_ERROR };
 enum hs_log_format { HS_LOG_LOGFMT, HS_LOG_JSON };
 
-/* Before threads start (the level may change later, from any thread). From here on a standard error that
- * is a pipe, a terminal or a socket never blocks: what it does not take at once is lost and counted. */
+/* Before threads start. From here on a standard error that is a pipe, a terminal or a socket never blocks:
+ * what it does not take at once is lost and counted. */
 void hs_log_init(enum hs_log_level level, enum hs_log_format format);
+/* Any thread, any time; a line under way is ended in the form it was begun in. */
+void hs_log_change(enum hs_log_level level, enum hs_log_format format);
 bool hs_log_is_on(enum hs_log_level level);
 
 /* Any thread; begin/fields/end of one line on one thread without another line between them. A line below

@@ -11,6 +11,7 @@
  */
 #include "edge/auth.h"
 
+#include "conf/limits.h"
 #include "core/mem.h"
 #include "edge/jwt.h"
 #include "edge/token_cache.h"
@@ -28,6 +29,8 @@ struct edge_auth {
     struct hs_wall (*wall)(void);
     struct hs_identity *anonymous; /* NULL = a token is needed */
     struct edge_jwt_rules rules;
+    struct conf_limits *limits;
+    size_t n_limits;
     struct edge_token_cache cache;
     struct hs_buf scratch;
     struct hs_arena texts; /* what the rules point to */
@@ -85,11 +88,48 @@ static hs_status make_keys(struct edge_auth *auth, const struct edge_auth_setup 
     return setup->public_key.n ? net_rsa_new(setup->public_key, &auth->rules.rsa, reterr) : HS_OK;
 }
 
+static hs_status copy_limits(struct edge_auth *auth, const struct edge_auth_setup *setup,
+                             struct hs_err *reterr)
+{
+    struct hs_str bad;
+    const char *expected;
+
+    auth->n_limits = setup->n_limits;
+    auth->limits = HS_NEW_ARRAY(&auth->texts, setup->n_limits + 1, struct conf_limits);
+    for (size_t i = 0; auth->limits && i < setup->n_limits; i++) {
+        if (!conf_parse_limits(setup->limits[i], &auth->limits[i], &bad, &expected))
+            return hs_fail(reterr, HS_E_CONFIG, "auth.limits: found \"%.*s\", expected %s",
+                           HS_FMT(bad), expected);
+        auth->limits[i].role = hs_arena_dup(&auth->texts, auth->limits[i].role);
+    }
+    return hs_arena_failed(&auth->texts) ? hs_fail_memory(reterr) : HS_OK;
+}
+
+/* An identity with the limits of its role, so that nobody has to look for them again. NULL = no memory. */
+static struct hs_identity *make_identity(const struct edge_auth *auth, struct hs_str role,
+                                         struct hs_str claims, bool is_anonymous)
+{
+    struct hs_identity *identity = hs_identity_new(role, claims, is_anonymous);
+
+    for (size_t i = 0; identity && i < auth->n_limits; i++) {
+        const struct conf_limits *limits = &auth->limits[i];
+
+        if (!hs_str_eq(limits->role, role))
+            continue;
+        identity->statement_timeout_ms = limits->statement_timeout_ms;
+        identity->rows_max = limits->rows_max;
+        identity->body_max = limits->body_max;
+    }
+    return identity;
+}
+
 static hs_status fill(struct edge_auth *auth, const struct edge_auth_setup *setup,
                       struct hs_err *reterr)
 {
     hs_status status = copy_texts(auth, setup, reterr);
 
+    if (!status)
+        status = copy_limits(auth, setup, reterr);
     if (!status)
         status = make_keys(auth, setup, reterr);
     if (status)
@@ -97,8 +137,8 @@ static hs_status fill(struct edge_auth *auth, const struct edge_auth_setup *setu
     if (setup->anonymous_role.n > ROLE_MAX)
         return hs_fail(reterr, HS_E_CONFIG, "auth.anonymous_role is no name of a role");
     if (setup->anonymous_role.n) {
-        auth->anonymous = hs_identity_new(setup->anonymous_role, HS_STR("{}"),
-                                          /* is_anonymous= */ true);
+        auth->anonymous = make_identity(auth, setup->anonymous_role, HS_STR("{}"),
+                                        /* is_anonymous= */ true);
         if (!auth->anonymous)
             return hs_fail_memory(reterr);
     }
@@ -181,7 +221,7 @@ static hs_status verify(struct edge_auth *auth, struct hs_str token, struct hs_w
         hs_metric_add(auth->metrics, HS_M_AUTH_FAILURES, 1);
     if (status)
         return status;
-    identity = hs_identity_new(jwt.role, jwt.claims, /* is_anonymous= */ false);
+    identity = make_identity(auth, jwt.role, jwt.claims, /* is_anonymous= */ false);
     if (!identity)
         return hs_fail_memory(reterr);
     edge_token_cache_add(&auth->cache, token, identity, jwt.starts_us, jwt.ends_us);
@@ -230,13 +270,26 @@ static hs_status identify(struct edge_auth *auth, struct http_req *req, struct h
     return edge_auth_identify(auth, value, &req->identity, reterr);
 }
 
+static hs_status check_body(const struct http_req *req, struct hs_err *reterr)
+{
+    const struct hs_identity *who = req->identity;
+
+    if (!who->body_max || req->body.n <= who->body_max)
+        return HS_OK;
+    (void)hs_fail(reterr, HS_E_BODY_TOO_LARGE,
+                  "the body has %zu bytes; role %.*s may send %llu at most", req->body.n,
+                  HS_FMT(who->role), (unsigned long long)who->body_max);
+    hs_err_hint(reterr, "Send less, or raise this role's limit in auth.limits.");
+    return HS_E_BODY_TOO_LARGE;
+}
+
 static bool run(void *ctx, struct http_req *req)
 {
     struct edge_auth *auth = ctx;
 
     HS_OBJ(auth, AUTH_MAGIC);
     HS_OBJ(req, HTTP_REQUEST_MAGIC);
-    if (identify(auth, req, &auth->err) == HS_OK)
+    if (identify(auth, req, &auth->err) == HS_OK && check_body(req, &auth->err) == HS_OK)
         return true;
     http_reply_error(req, &auth->err);
     return false;

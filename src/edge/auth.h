@@ -20,6 +20,8 @@ struct edge_auth_setup {
     const struct hs_str *roles; /* auth.roles */
     size_t n_roles;
     struct hs_str anonymous_role; /* empty = none */
+    const struct hs_str *limits;  /* auth.limits rows */
+    size_t n_limits;
     struct hs_str secret;         /* HS256; empty = not accepted */
     struct hs_str public_key;     /* RS256, PEM; empty = not accepted */
     struct hs_str audience;
@@ -31,7 +33,7 @@ struct edge_auth_setup {
     struct hs_wall (*wall)(void); /* hs_wall_now */
 };
 
-/* Texts of setup are copied. errors: HS_E_CONFIG (a key that cannot be used, and why). */
+/* Texts of setup are copied. errors: HS_E_CONFIG (a key that cannot be used, or a row, and why). */
 hs_status edge_auth_new(const struct edge_auth_setup *setup, struct edge_auth **ret_auth,
                         struct hs_err *reterr) hs_must_check;
 void edge_auth_free(struct edge_auth *auth);
@@ -45,7 +47,8 @@ hs_status edge_auth_identify(struct edge_auth *auth, struct hs_str authorization
                              struct hs_identity **ret_identity, struct hs_err *reterr)
     hs_must_check;
 
-/* ctx: struct edge_auth. Sets req->identity or answers 401/403. */
+/* ctx: struct edge_auth. Sets req->identity or answers 401/403, or 413 for a body that is more than its role
+ * may send. */
 extern const struct http_step edge_auth_step;
 
 #endif

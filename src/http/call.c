@@ -88,7 +88,10 @@ static struct http_call *recycled(struct http_server *server)
 
     if (node) {
         server->n_calls_free--;
-        return HS_CONTAINER(node, struct http_call, node);
+        call = HS_CONTAINER(node, struct http_call, node);
+        /* A reload may have changed it. */
+        call->arena.bytes_max = server->setup.limits.request_memory_max;
+        return call;
     }
     call = hs_calloc(1, sizeof(*call));
     if (call)
@@ -96,9 +99,9 @@ static struct http_call *recycled(struct http_server *server)
     return call;
 }
 
-struct http_call *http_call_new(struct http_conn *conn, hs_us started_at)
+struct http_call *http_call_new(struct http_server *server, struct http_conn *conn,
+                                hs_us started_at)
 {
-    struct http_server *server = conn->server;
     struct http_call *call = recycled(server);
     struct hs_arena arena;
 
@@ -107,6 +110,7 @@ struct http_call *http_call_new(struct http_conn *conn, hs_us started_at)
     arena = call->arena;
     *call = (struct http_call){.server = server, .conn = conn, .arena = arena};
     hs_list_init(&call->node);
+    hs_list_init(&call->subs);
     call->req.magic = HTTP_REQUEST_MAGIC;
     call->req.arena = &call->arena;
     call->req.metrics = server->setup.metrics;
@@ -174,10 +178,24 @@ void http_call_fill_refused(struct http_call *call)
     make_ids(call->server, &call->req, HS_STR_NULL);
 }
 
+void http_call_fill_sub(struct http_call *call, const struct http_req *parent)
+{
+    struct http_req *req = &call->req;
+
+    write_hex(req->span_id, hs_rng_next(&call->server->rng) | 1);
+    memcpy(req->trace_id, parent->trace_id, sizeof(req->trace_id));
+    req->has_trace = parent->has_trace;
+    req->is_sampled = parent->is_sampled;
+    req->client = parent->client;
+    req->host = parent->host;
+}
+
 void http_call_orphan(struct http_call *call)
 {
     call->conn = NULL;
     call->req.is_gone = true;
+    for (struct hs_list *node = call->subs.next; node != &call->subs; node = node->next)
+        HS_CONTAINER(node, struct http_call, node)->req.is_gone = true;
     http_buf_give(call->server, &call->out);
     if (call->is_answered) {
         http_call_free(call);
@@ -192,6 +210,7 @@ void http_call_free(struct http_call *call)
     struct http_server *server = call->server;
 
     HS_OBJ(&call->req, HTTP_REQUEST_MAGIC);
+    HS_BUG_ON(!hs_list_is_empty(&call->subs) || call->kept);
     hs_list_remove(&call->node);
     hs_identity_unref(call->req.identity);
     call->req.identity = NULL;

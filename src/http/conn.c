@@ -67,7 +67,7 @@ void http_conn_refuse(struct http_conn *conn, hs_status error, const char *why)
     if (error != HS_E_MEMORY)
         hs_metric_add(conn->server->setup.metrics, HS_M_HTTP_BAD_REQUESTS, 1);
     if (!call) {
-        call = http_call_new(conn, conn->server->now);
+        call = http_call_new(conn->server, conn, conn->server->now);
         if (!call) {
             net_conn_close(conn->net, /* reset= */ true);
             return;
@@ -83,13 +83,16 @@ void http_conn_refuse(struct http_conn *conn, hs_status error, const char *why)
 
 static bool add_body(struct http_conn *conn, struct http_call *call, struct hs_str data)
 {
+    /* A body that has begun keeps its bound, whatever a reload says. */
+    size_t max = call->body.p ? call->body.max : conn->server->setup.limits.body_max;
+
     conn->owes_continue = false;
-    if (call->body.n + data.n > conn->server->setup.limits.body_max) {
+    if (call->body.n + data.n > max) {
         http_conn_refuse(conn, HS_E_BODY_TOO_LARGE, "the body is longer than server.body.max");
         return false;
     }
     if (!call->body.p)
-        http_buf_take(conn->server, &call->body, conn->server->setup.limits.body_max);
+        http_buf_take(conn->server, &call->body, max);
     hs_buf_add(&call->body, data);
     if (!hs_buf_failed(&call->body))
         return true;
@@ -153,7 +156,7 @@ static bool start(struct http_conn *conn, const struct h1_head *head, struct hs_
 {
     struct http_server *server = conn->server;
     struct http_call *call = http_call_new(
-        conn, conn->state == HTTP_HEADING && !conn->is_fresh ? conn->since : server->now);
+        server, conn, conn->state == HTTP_HEADING && !conn->is_fresh ? conn->since : server->now);
 
     conn->is_fresh = true;
     conn->turn_requests++;
@@ -251,13 +254,15 @@ static void consume(struct http_conn *conn, struct hs_str *in)
     }
 }
 
+size_t http_conn_in_max(const struct http_server *server)
+{
+    return server->h1.request_line_max + server->h1.headers_max + NET_READ_BYTES + HTTP_HEAD_ROOM;
+}
+
 static void keep(struct http_conn *conn, struct hs_str rest)
 {
-    const struct h1_limits *max = &conn->server->h1;
-
     if (!conn->in.p)
-        http_buf_take(conn->server, &conn->in,
-                      max->request_line_max + max->headers_max + NET_READ_BYTES + HTTP_HEAD_ROOM);
+        http_buf_take(conn->server, &conn->in, http_conn_in_max(conn->server));
     hs_buf_add(&conn->in, rest);
     if (hs_buf_failed(&conn->in))
         net_conn_close(conn->net, /* reset= */ true);

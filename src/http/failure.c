@@ -74,11 +74,7 @@ void http_reply_error_with(struct http_req *req, const struct hs_err *err, struc
         log_failure(server, req, err, status);
     hs_buf_clear(text);
     hs_err_to_json(err, !has_private_reason(err), text);
-    reply.body =
-        hs_buf_failed(text)
-            ? HS_STR("{\"code\":\"out_of_memory\",\"message\":\"out of memory\",\"details\":null,"
-                     "\"hint\":null}")
-            : hs_buf_str(text);
+    reply.body = hs_buf_failed(text) ? HTTP_NO_MEMORY : hs_buf_str(text);
     http_reply(req, &reply);
 }
 

@@ -50,7 +50,7 @@ bool h1_is_token(struct hs_str s)
 
 /* ---- request line ---- */
 
-static enum http_method find_method(struct hs_str name)
+enum http_method h1_method(struct hs_str name)
 {
     static const struct {
         struct hs_str name;
@@ -117,7 +117,7 @@ static const char *read_request_line(struct h1_head *head, const char *p, const 
     if (*p != ' ' || p == start)
         return refuse_byte(head, *p, "the method is not a token");
     head->method_name = hs_strn(start, (size_t)(p - start));
-    head->method = find_method(head->method_name);
+    head->method = h1_method(head->method_name);
     start = ++p;
     while (p < end && h1_is(*p, H1_TARGET))
         p++;

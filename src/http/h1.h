@@ -69,6 +69,9 @@ void h1_chunks_init(struct h1_chunks *c, uint32_t extra_max);
 enum h1_chunks_result h1_chunks_read(struct h1_chunks *c, struct hs_str *in,
                                      struct hs_str *ret_data) hs_must_check;
 
+/* HTTP_OTHER for a name that is none of the known ones; its case counts. */
+enum http_method h1_method(struct hs_str name);
+
 /* Is every byte a tchar (RFC 9110, 5.6.2), and is there one? */
 bool h1_is_token(struct hs_str s);
 

@@ -99,24 +99,12 @@ static char *put(char *to, struct hs_str s)
 #define PUT_LIT(to, literal) \
     (memcpy((to), (literal), sizeof(literal) - 1), (to) + sizeof(literal) - 1)
 
-static char *put_u64(char *to, uint64_t v)
-{
-    char digits[20];
-    size_t at = sizeof(digits);
-
-    do {
-        digits[--at] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    return put(to, hs_strn(digits + at, sizeof(digits) - at));
-}
-
 /* Milliseconds with three decimals. */
 static char *put_ms(char *to, hs_us us)
 {
     unsigned rest = (unsigned)(us % 1000);
 
-    to = put_u64(to, us / 1000);
+    to = hs_u64_print(us / 1000, to);
     *to++ = '.';
     *to++ = (char)('0' + rest / 100);
     *to++ = (char)('0' + rest / 10 % 10);
@@ -131,7 +119,7 @@ static char *put_status(char *to, unsigned status)
     if (hs_likely(line.n))
         return put(to, line);
     to = PUT_LIT(to, "HTTP/1.1 ");
-    return PUT_LIT(put_u64(to, status), " \r\n");
+    return PUT_LIT(hs_u64_print(status, to), " \r\n");
 }
 
 /* "Date: ...\r\n", made anew once a second. */
@@ -164,7 +152,7 @@ static char *put_timing(char *to, const struct http_req *req, hs_us now)
     hs_us us = now > req->started_at ? now - req->started_at : 0;
 
     to = PUT_LIT(to, "X-Response-Time: ");
-    to = put_u64(to, (us + 500) / 1000);
+    to = hs_u64_print((us + 500) / 1000, to);
     to = PUT_LIT(to, "ms\r\nServer-Timing: total;dur=");
     to = put_ms(to, us);
     if (req->pg_us) {
@@ -182,7 +170,7 @@ static char *put_framing(char *to, const struct http_call *call, const struct an
      * know. */
     if (a->length >= 0 && a->status != 204 && a->status != 304) {
         to = PUT_LIT(to, "Content-Length: ");
-        to = PUT_LIT(put_u64(to, (uint64_t)a->length), "\r\n");
+        to = PUT_LIT(hs_u64_print((uint64_t)a->length, to), "\r\n");
     }
     if (call->closes)
         return PUT_LIT(to, "Connection: close\r\n");
@@ -458,6 +446,10 @@ void http_reply(struct http_req *req, const struct http_reply *reply)
         too_long(req);
         return;
     }
+    if (hs_unlikely(call->sub)) {
+        http_sub_reply(call, reply);
+        return;
+    }
     call->status = reply->status;
     if (is_dropped(call)) {
         drop(call, now);
@@ -514,6 +506,10 @@ void http_reply_begin(struct http_req *req, const struct http_reply *reply, http
 
     HS_BUG_ON(call->is_answered || call->is_streaming || !ready);
     call->is_streaming = true;
+    if (call->sub) {
+        http_sub_begin(call, reply);
+        return;
+    }
     call->ready = ready;
     call->ready_arg = arg;
     call->status = reply->status;
@@ -544,6 +540,10 @@ bool http_reply_chunk(struct http_req *req, struct hs_str data)
     size_t before;
 
     HS_BUG_ON(!call->is_streaming);
+    if (call->sub) {
+        http_sub_chunk(call, data);
+        return true;
+    }
     if (is_dropped(call))
         return true;
     out = place(call);
@@ -563,6 +563,10 @@ void http_reply_end(struct http_req *req)
     size_t before;
 
     HS_BUG_ON(!call->is_streaming);
+    if (call->sub) {
+        http_sub_end(call);
+        return;
+    }
     call->wants_ready = false;
     if (is_dropped(call)) {
         drop(call, now);
@@ -586,8 +590,38 @@ void http_reply_abort(struct http_req *req)
     struct http_call *call = http_call_of(req);
 
     HS_BUG_ON(!call->is_streaming);
+    if (call->sub) {
+        http_sub_abort(call);
+        return;
+    }
     call->wants_ready = false;
     if (!is_dropped(call))
         net_conn_close(call->conn->net, /* reset= */ true);
     drop(call, hs_now_us());
+}
+
+/* FIN behind a last chunk that is missing (RFC 9112, 8); RST could take the bytes before it along. */
+void http_reply_cut(struct http_req *req)
+{
+    struct http_call *call = http_call_of(req);
+
+    HS_BUG_ON(!call->is_streaming);
+    if (call->sub || is_dropped(call) || !call->is_chunked_out || call->has_no_body) {
+        http_reply_abort(req);
+        return;
+    }
+    call->wants_ready = false;
+    call->is_streaming = false;
+    call->closes = true;
+    call->conn->no_more = true;
+    http_conn_touch(call->conn);
+    account(call, hs_now_us());
+    complete(call);
+}
+
+size_t http_reply_unsent(struct http_req *req)
+{
+    const struct http_call *call = http_call_of(req);
+
+    return call->conn ? waiting(call->conn) + call->out.n : 0;
 }

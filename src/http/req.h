@@ -82,6 +82,9 @@ void http_reply(struct http_req *req, const struct http_reply *reply);
  * 401. An answer longer than server.answer.max becomes such an error too. */
 void http_reply_error(struct http_req *req, const struct hs_err *err);
 
+/* 405: the path is served, but only by these methods (bits of enum http_method; GET allows HEAD). */
+void http_reply_not_allowed(struct http_req *req, unsigned methods);
+
 /*
  * An answer in pieces, of a length that is not known before: chunked for HTTP/1.1, ended by the
  * close for HTTP/1.0. begin, then any number of chunks, then end or abort, which is what frees the
@@ -97,9 +100,15 @@ void http_reply_begin(struct http_req *req, const struct http_reply *reply, http
 /* Taken in any case, at most server.answer.max bytes; false: wait for ready before giving more. */
 bool http_reply_chunk(struct http_req *req, struct hs_str data);
 void http_reply_end(struct http_req *req);
-/* The rest cannot be made: closes the connection without the end, so that the client sees it is
- * cut. */
+/* The rest is not wanted: resets the connection, without the end and without what waits. */
 void http_reply_abort(struct http_req *req);
+/*
+ * The rest cannot be made: what was given still leaves, then the connection closes without the end, so
+ * that the client sees it is cut. Where only a reset shows that (HTTP/1.0): as abort.
+ */
+void http_reply_cut(struct http_req *req);
+/* Bytes that wait on the request's connection, its own among them, and that the socket has not taken. */
+size_t http_reply_unsent(struct http_req *req);
 
 /*
  * Scratch of the worker for building a body: cleared, of maximum server.answer.max. Valid until the

@@ -48,23 +48,24 @@ static int compare(const void *a, const void *b)
     return (x->path.n < y->path.n) - (x->path.n > y->path.n);
 }
 
-hs_status http_router_init(struct http_server *server, struct hs_err *reterr)
+hs_status http_router_entries(const struct http_route *routes, size_t n,
+                              struct http_entry **ret_entries, struct hs_err *reterr)
 {
-    size_t n = server->setup.n_routes;
+    struct http_entry *entries = hs_calloc(n, sizeof(*entries));
 
-    server->entries = hs_calloc(n, sizeof(*server->entries));
-    if (!server->entries)
+    if (!entries)
         return hs_fail_memory(reterr);
     for (size_t i = 0; i < n; i++) {
-        struct http_entry *e = &server->entries[i];
+        struct http_entry *e = &entries[i];
 
-        e->row = &server->setup.routes[i];
+        e->row = &routes[i];
         e->path = hs_str(e->row->path);
         e->metric = hs_metric_route(e->path);
         e->allow_n = write_allow(e->allow, sizeof(e->allow), allowed(e->row));
     }
     if (n)
-        qsort(server->entries, n, sizeof(*server->entries), compare);
+        qsort(entries, n, sizeof(*entries), compare);
+    *ret_entries = entries;
     return HS_OK;
 }
 
@@ -116,13 +117,16 @@ static void answer_not_found(struct http_req *req)
     http_reply_error(req, &err);
 }
 
-static void answer_not_allowed(struct http_req *req, const struct http_entry *e)
+void http_reply_not_allowed(struct http_req *req, unsigned bits)
 {
+    char allow[96];
     struct hs_err err;
+    size_t n = write_allow(allow, sizeof(allow),
+                           bits | HTTP_OPTIONS | (bits & HTTP_GET ? HTTP_HEAD : 0u));
 
     hs_fail(&err, HS_E_METHOD, "%.*s is not served at %.*s", HS_FMT(req->method_name),
             HS_FMT(req->path));
-    http_reply_error_with(req, &err, hs_strn(e->allow, e->allow_n), /* close= */ false);
+    http_reply_error_with(req, &err, hs_strn(allow, n), /* close= */ false);
 }
 
 static void run_handler(struct http_call *call, const struct http_entry *e)
@@ -153,7 +157,7 @@ void http_router_run(struct http_call *call)
     }
     req->route = e->metric;
     if (!http_router_allows(e, req->method)) {
-        answer_not_allowed(req, e);
+        http_reply_not_allowed(req, e->row->methods);
         return;
     }
     if (req->method == HTTP_OPTIONS) {

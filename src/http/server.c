@@ -252,7 +252,7 @@ static hs_status init_parts(struct http_server *server, struct hs_err *reterr)
     if (s == HS_OK)
         s = net_acceptor_new(&acceptor, &server->acceptor, reterr);
     if (s == HS_OK)
-        s = http_router_init(server, reterr);
+        s = http_router_entries(setup->routes, setup->n_routes, &server->entries, reterr);
     if (s != HS_OK)
         return s;
     server->headers = hs_calloc(setup->limits.headers_count_max, sizeof(*server->headers));
@@ -299,6 +299,53 @@ hs_status http_server_new(const struct http_server_setup *setup, struct http_ser
     server->hook.run = on_turn;
     net_loop_hook(setup->loop, &server->hook);
     *ret_server = server;
+    return HS_OK;
+}
+
+/* What is under way may grow to the larger of its own bound and the new one. */
+static void raise_bounds(struct http_server *server)
+{
+    size_t in_max = http_conn_in_max(server);
+
+    for (enum http_state state = HTTP_IDLE; state < HTTP_STATES; state++) {
+        struct hs_list *list = &server->states[state];
+
+        for (struct hs_list *node = list->next; node != list; node = node->next) {
+            struct http_conn *conn = HS_CONTAINER(node, struct http_conn, node);
+
+            conn->in.max = conn->in.max > in_max ? conn->in.max : in_max;
+            conn->out.max = conn->out.max > server->out_max ? conn->out.max : server->out_max;
+        }
+    }
+}
+
+hs_status http_server_reload(struct http_server *server, const struct http_limits *limits,
+                             const struct http_route *routes, size_t n_routes,
+                             struct hs_err *reterr)
+{
+    struct http_header *headers = hs_calloc(limits->headers_count_max, sizeof(*headers));
+    struct http_entry *entries = NULL;
+    hs_status s = headers ? http_router_entries(routes, n_routes, &entries, reterr)
+                          : hs_fail_memory(reterr);
+
+    if (s != HS_OK) {
+        hs_free(headers);
+        return s;
+    }
+    hs_free(server->headers);
+    hs_free(server->entries);
+    server->headers = headers;
+    server->entries = entries;
+    server->setup.routes = routes;
+    server->setup.n_routes = n_routes;
+    server->setup.limits = *limits;
+    hs_buf_fini(&server->scratch);
+    hs_buf_fini(&server->error_text);
+    init_limits(server);
+    raise_bounds(server);
+    net_acceptor_limit(server->acceptor, limits->connections_max);
+    /* A shorter limit may be due before the timer that runs. */
+    on_timeouts(server);
     return HS_OK;
 }
 

@@ -73,6 +73,16 @@ struct http_server_setup {
 hs_status http_server_new(const struct http_server_setup *setup, struct http_server **ret_server,
                           struct hs_err *reterr) hs_must_check;
 
+/*
+ * Other limits and other routes from now on; what is being read or answered keeps its size, a time that
+ * runs is measured by the new limit. The new table must outlive the server or its next reload; the old one
+ * is not looked at again. On the loop's thread, not from inside a handler or a step.
+ *   errors  HS_E_MEMORY: nothing was changed
+ */
+hs_status http_server_reload(struct http_server *server, const struct http_limits *limits,
+                             const struct http_route *routes, size_t n_routes,
+                             struct hs_err *reterr) hs_must_check;
+
 /* Accepts from a bound, listening, non-blocking socket (net/listen.h); takes ownership of fd. */
 hs_status http_server_listen(struct http_server *server, int fd, struct hs_err *reterr)
     hs_must_check;

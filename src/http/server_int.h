@@ -7,7 +7,7 @@
  *            moved to conn->out. A call whose connection has gone has conn == NULL and is owned by
  * the handler that owes the answer. Files      server.c   life, timeouts, drain, pools conn.c bytes
  * in, requests out; when to read, write, close call.c     a request's memory and identity reply.c
- * answers: bytes, order, accounts router.c   which handler
+ * answers: bytes, order, accounts router.c   which handler sub.c      requests within a request
  */
 #ifndef HTTP_SERVER_INT_H
 #define HTTP_SERVER_INT_H
@@ -15,6 +15,7 @@
 #include "core/rng.h"
 #include "http/h1.h"
 #include "http/server.h"
+#include "http/sub.h"
 #include "net/conn.h"
 
 /* A connection is in the list of its state; all but BUSY have a time limit. */
@@ -75,9 +76,12 @@ struct http_conn {
 
 struct http_call {
     struct http_req req;
-    struct hs_list node; /* in conn->calls; in server->calls_free */
+    struct hs_list node; /* in conn->calls; in server->calls_free; in its parent's subs */
     struct http_server *server;
-    struct http_conn *conn; /* NULL: gone */
+    struct http_conn *conn; /* NULL: gone, or a sub-request */
+    struct http_sub *sub;   /* who takes the answer instead of a connection; NULL: nobody */
+    struct hs_list subs;    /* sub-requests that owe their answer */
+    size_t kept;            /* answer bytes that its handler keeps, in server->waiting */
     struct hs_arena arena;
     struct hs_buf body;
     struct hs_buf out; /* its answer, while it waits for its turn */
@@ -147,6 +151,11 @@ struct http_server {
     size_t waiting; /* answer bytes of all connections that clients have not taken */
 };
 
+/* The answer for which there is no memory to make one. */
+#define HTTP_NO_MEMORY                                                                   \
+    HS_STR("{\"code\":\"out_of_memory\",\"message\":\"out of memory\",\"details\":null," \
+           "\"hint\":null}")
+
 static inline struct http_call *http_call_of(struct http_req *req)
 {
     HS_OBJ(req, HTTP_REQUEST_MAGIC);
@@ -164,6 +173,8 @@ void http_server_release(struct http_server *server);
 
 /* ---- conn.c ---- */
 extern const struct net_conn_ops http_conn_ops;
+/* The most that `in` of a connection may hold. */
+size_t http_conn_in_max(const struct http_server *server);
 /* Something changed outside of reading: the connection is looked at before the loop waits. */
 void http_conn_touch(struct http_conn *conn);
 /* Writes, resumes, closes, whatever is due. */
@@ -175,12 +186,15 @@ void http_conn_refuse(struct http_conn *conn, hs_status error, const char *why);
 void http_conn_timeout(struct http_conn *conn);
 
 /* ---- call.c ---- */
-/* NULL: no memory. */
-struct http_call *http_call_new(struct http_conn *conn, hs_us started_at);
+/* conn is NULL for a sub-request. NULL: no memory. */
+struct http_call *http_call_new(struct http_server *server, struct http_conn *conn,
+                                hs_us started_at);
 /* Takes over what the head says; head's slices point into `bytes`. false: no memory. */
 bool http_call_fill(struct http_call *call, const struct h1_head *head, struct hs_str bytes);
 /* For the answer to a request that could not be read. */
 void http_call_fill_refused(struct http_call *call);
+/* What a sub-request has from its parent: trace, client, host. */
+void http_call_fill_sub(struct http_call *call, const struct http_req *parent);
 /* The connection has gone or ends before it: what it was to answer is not wanted any more.
  * Unlinked. */
 void http_call_orphan(struct http_call *call);
@@ -195,8 +209,18 @@ void http_conn_advance(struct http_conn *conn);
 void http_reply_error_with(struct http_req *req, const struct hs_err *err, struct hs_str headers,
                            bool close);
 
+/* ---- sub.c ---- */
+/* The calls of http/req.h of the same names, for a sub-request. */
+void http_sub_reply(struct http_call *call, const struct http_reply *reply);
+void http_sub_begin(struct http_call *call, const struct http_reply *reply);
+void http_sub_chunk(struct http_call *call, struct hs_str data);
+void http_sub_end(struct http_call *call);
+void http_sub_abort(struct http_call *call);
+
 /* ---- router.c ---- */
-hs_status http_router_init(struct http_server *server, struct hs_err *reterr) hs_must_check;
+/* The routes in the order in which they are tried; hs_free(). */
+hs_status http_router_entries(const struct http_route *routes, size_t n,
+                              struct http_entry **ret_entries, struct hs_err *reterr) hs_must_check;
 /* NULL: nothing is served there. */
 const struct http_entry *http_router_find(const struct http_server *server, struct hs_str path);
 bool http_router_allows(const struct http_entry *entry, enum http_method method);

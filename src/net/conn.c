@@ -324,6 +324,9 @@ static uint8_t write_peer(char to[static PEER_TEXT], const struct sockaddr_stora
     char host[INET6_ADDRSTRLEN];
     int n;
 
+    /* A unix socket's client has no address. */
+    if (!is_v4 && from->ss_family != AF_INET6)
+        return 0;
     if (!is_v4 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
         is_v4 = true;
         address = &v6->sin6_addr.s6_addr[12];
@@ -527,6 +530,11 @@ void net_acceptor_stop(struct net_acceptor *a)
             ;
     }
     close_listeners(a);
+}
+
+void net_acceptor_limit(struct net_acceptor *a, size_t connections_max)
+{
+    a->setup.connections_max = connections_max;
 }
 
 size_t net_acceptor_count(const struct net_acceptor *a)

@@ -52,6 +52,8 @@ hs_status net_acceptor_new(const struct net_acceptor_setup *setup,
 hs_status net_acceptor_listen(struct net_acceptor *a, int fd, struct hs_err *reterr) hs_must_check;
 /* Takes what waits in the kernel's queues, then closes the listening sockets. */
 void net_acceptor_stop(struct net_acceptor *a);
+/* Another connections_max from now on; none is closed for it. */
+void net_acceptor_limit(struct net_acceptor *a, size_t connections_max);
 /* Connections of this acceptor. */
 size_t net_acceptor_count(const struct net_acceptor *a);
 /* When net_acceptor_count() is 0. NULL is allowed. */

@@ -5,7 +5,7 @@
  * or the IPv4 one where the kernel has no IPv6.
  *
  * Sources: socket(7) for SO_REUSEPORT, ipv6(7), tcp(7): options set on a listener before listen()
- * are inherited by what it accepts, which saves a system call a connection.
+ * are inherited by what it accepts, which saves a system call a connection; unix(7).
  */
 #include "net/listen.h"
 
@@ -14,6 +14,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 union address {
@@ -128,6 +130,53 @@ hs_status net_listen_check(struct hs_str addr, struct hs_err *reterr)
     if (!status)
         close(fd);
     return status;
+}
+
+/* A socket file outlives its process; connect(2) tells whether anybody is behind it. */
+static bool is_left_over(const struct sockaddr_un *a)
+{
+    struct stat st;
+    int fd;
+    bool is_dead;
+
+    if (lstat(a->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+        return false;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    is_dead = fd >= 0 && connect(fd, (const struct sockaddr *)a, sizeof(*a)) != 0 &&
+              errno == ECONNREFUSED;
+    if (fd >= 0)
+        close(fd);
+    return is_dead;
+}
+
+/* Until listen() nobody can connect, so the mode is right before it matters. */
+static bool open_unix(int fd, const struct sockaddr_un *a, unsigned backlog)
+{
+    if (is_left_over(a))
+        (void)unlink(a->sun_path);
+    return fd >= 0 && bind(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 &&
+           chmod(a->sun_path, S_IRUSR | S_IWUSR) == 0 && listen(fd, (int)backlog) == 0;
+}
+
+hs_status net_listen_unix(const char *path, unsigned backlog, int *ret_fd, struct hs_err *reterr)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd;
+
+    if (strlen(path) >= sizeof(a.sun_path))
+        return hs_fail(reterr, HS_E_CONFIG, "the path %.80s... is too long for a socket", path);
+    memcpy(a.sun_path, path, strlen(path));
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (!open_unix(fd, &a, backlog)) {
+        hs_fail(reterr, HS_E_IO, "could not listen on %s", path);
+        hs_err_why(reterr, "%s", strerror(errno));
+        hs_err_hint(reterr, "Choose another path, or stop what uses this one.");
+        if (fd >= 0)
+            close(fd);
+        return HS_E_IO;
+    }
+    *ret_fd = fd;
+    return HS_OK;
 }
 
 unsigned net_listen_port(int fd)

@@ -21,6 +21,13 @@ hs_status net_listen(struct hs_str addr, unsigned backlog, int *ret_fd, struct h
  * half of the connections, so a start asks first. errors as above
  */
 hs_status net_listen_check(struct hs_str addr, struct hs_err *reterr) hs_must_check;
+/*
+ * Listens on a unix socket that only the process's user may open (mode 0600). A socket that nobody listens
+ * on any more is replaced; anything else in its place is an error.
+ *   errors  HS_E_CONFIG (path too long), HS_E_IO (in use, not permitted)
+ */
+hs_status net_listen_unix(const char *path, unsigned backlog, int *ret_fd, struct hs_err *reterr)
+    hs_must_check;
 /* The bound port, 0 on failure. */
 unsigned net_listen_port(int fd);
 

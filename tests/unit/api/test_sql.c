@@ -48,7 +48,7 @@ static hs_status run(struct hs_str url, struct sql_statement *ret_statement, str
     if (!ask)
         return hs_fail_memory(err);
     if (!id.n) {
-        status = simple_read_list(model, table, HS_STR(""), query, &arena, ask, err);
+        status = simple_read_list(model, table, world_nobody(), query, &arena, ask, err);
     } else {
         status = simple_read_key(table, id, &arena, &key, err);
         if (!status && !query.n) {
@@ -179,8 +179,8 @@ static const struct {
      HS_E_BAD_PARAMETER, "more than 10 filters"},
     {"keyless/5", HS_E_NO_KEY, "no primary key"},
     {"people/abc", HS_E_BAD_VALUE, "people.id"},
-    {"people/5?limit=1", HS_E_BAD_PARAMETER, "single row"},
-    {"people/5?status=A", HS_E_BAD_PARAMETER, "single row"},
+    {"people/5?limit=1", HS_E_BAD_PARAMETER, "not possible here"},
+    {"people/5?status=A", HS_E_BAD_PARAMETER, "not possible here"},
     {"people/%00", HS_E_BAD_ENCODING, "NUL"},
     {"pairs/1", HS_E_BAD_VALUE, "2 parts"},
     {"pairs/1,a,b", HS_E_BAD_VALUE, "2 parts"},

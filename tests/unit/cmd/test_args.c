@@ -160,6 +160,32 @@ static void test_table_of_commands(void **state)
     assert_null(cmd_find(""));
 }
 
+static void see(void *ctx, const struct args *args)
+{
+    const struct args **seen = ctx;
+
+    assert_null(*seen);
+    *seen = args;
+    for (size_t i = 0; i < args->n_opts; i++)
+        assert_true(args->opts[i].name[0] && args->opts[i].help[0]);
+}
+
+static void test_commands_describe_themselves(void **state)
+{
+    char words[4096];
+    struct parsed p;
+
+    (void)state;
+    for (size_t i = 0; i < cmd_table_len; i++) {
+        const struct args *seen = NULL;
+
+        args_describe(&cmd_table[i], see, &seen);
+        assert_non_null(seen);
+    }
+    /* And --help prints again. */
+    assert_int_equal(parse("--help", 0, words, &p), CMD_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +194,7 @@ int main(void)
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_list_is_bounded),
         cmocka_unit_test(test_table_of_commands),
+        cmocka_unit_test(test_commands_describe_themselves),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,6 +124,12 @@ static const struct row faults[] = {
     /* Lists. */
     {"auth:\n  roles:\n    - a\n    - b\n    - a\n",
      "3: auth.roles: found \"a\" twice, expected each item once"},
+    {"auth:\n  roles: [a]\n  anonymous_role: v\n  limits:\n    - \"v: rows=5\"\n    - \"b: rows=5\"\n",
+     "5: auth.limits: found \"b\", expected a role of auth.roles, or auth.anonymous_role"},
+    {"auth:\n  roles: [a]\n  limits:\n    - \"a: rows=5\"\n    - \"a: body=1B\"\n",
+     "4: auth.limits: found \"a: body=1B\", expected one row for each role"},
+    {"auth:\n  roles: [a]\n  limits:\n    - \"a: rows=5 bodies=1B\"\n",
+     "4: auth.limits: found \"bodies=1B\", expected statement_timeout=, rows= or body="},
     {"auth:\n  roles: a, b, a\n", "2: auth.roles: found \"a\" twice, expected each item once"},
     {"auth:\n  roles: a,,b\n", "2: auth.roles: found an empty item, expected a text"},
     {"auth:\n  roles: [\"\"]\n", "2: auth.roles: found an empty item, expected a text"},

@@ -274,13 +274,41 @@ static int teardown_all(void **state)
     return 0;
 }
 
+static void test_limits(void **state)
+{
+    const struct hs_str rows[] = {HS_STR("viewer: body=3B rows=7"),
+                                  HS_STR("member: statement_timeout=2s")};
+    struct edge_auth_setup setup = plain();
+    struct edge_auth *auth;
+    struct hs_identity *anonymous;
+    struct hs_identity *member;
+
+    (void)state;
+    setup.limits = rows;
+    setup.n_limits = HS_LEN(rows);
+    auth = make(&setup);
+    assert_int_equal(ask(auth, HS_STR_NULL, &anonymous), HS_OK);
+    assert_int_equal(anonymous->statement_timeout_ms, 0);
+    assert_int_equal(anonymous->rows_max, 7);
+    assert_int_equal(anonymous->body_max, 3);
+    for (int i = 0; i < 2; i++) { /* verified, and remembered */
+        assert_int_equal(ask(auth, bearer("Bearer ", "{\"role\":\"member\"}"), &member), HS_OK);
+        assert_int_equal(member->statement_timeout_ms, 2000);
+        assert_int_equal(member->rows_max, 0);
+        assert_int_equal(member->body_max, 0);
+        hs_identity_unref(member);
+    }
+    hs_identity_unref(anonymous);
+    edge_auth_free(auth);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_anonymous),        cmocka_unit_test(test_schemes),
         cmocka_unit_test(test_memory_of_tokens), cmocka_unit_test(test_without_memory_of_tokens),
         cmocka_unit_test(test_set_ups_refused),  cmocka_unit_test(test_set_up_is_copied),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_limits),
     };
 
     return cmocka_run_group_tests(tests, setup_all, teardown_all);

@@ -12,6 +12,8 @@
  *   /cut           begins a stream and aborts it
  *   /fail/code     an error of that kind
  *   /guarded       behind the step, which lets through who sends `X-Pass: yes`
+ *   /sub           each line of its body, `METHOD target [name=value]`, as a sub-request with body "b";
+ *                  answers a line each: `status|content type|headers|body`
  */
 #ifndef UNIT_HTTP_FIXTURE_H
 #define UNIT_HTTP_FIXTURE_H
@@ -30,7 +32,7 @@
 #include "net/listen.h"
 #include "test.h"
 
-enum { HELD_MAX = 256, STREAM_PIECE = 10000, CLIENT_BYTES = 1 << 20 };
+enum { HELD_MAX = 256, STREAM_PIECE = 10000, CLIENT_BYTES = 1 << 20, SUBS_MAX = 8 };
 
 struct fixture {
     pthread_t thread;
@@ -45,6 +47,7 @@ struct fixture {
     atomic_uint streamed; /* pieces given */
     atomic_uint streams_ended;
     atomic_uint streams_gone;
+    atomic_uint subs_done;
     size_t waiting_at_end; /* answer bytes on the server's account when it was freed */
     bool is_draining;
     atomic_bool is_drained;
@@ -196,6 +199,88 @@ static inline void handle_fail(void *ctx, struct http_req *req)
     http_reply_error(req, &err);
 }
 
+struct sub_set {
+    struct fixture *f;
+    struct http_req *req;
+    struct sub_one {
+        struct http_sub sub;
+        struct sub_set *set;
+        struct http_header header;
+        struct hs_buf text;
+    } subs[SUBS_MAX];
+    size_t n;
+    size_t left; /* without an answer, and 1 until all are started */
+};
+
+static inline void one_sub_done(struct sub_set *set)
+{
+    struct hs_buf *out;
+
+    if (--set->left)
+        return;
+    out = http_req_scratch(set->req);
+    for (size_t i = 0; i < set->n; i++) {
+        hs_buf_add(out, hs_buf_str(&set->subs[i].text));
+        hs_buf_fini(&set->subs[i].text);
+    }
+    reply_text(set->req, 200, hs_buf_str(out));
+}
+
+static inline void on_sub(struct http_sub *sub, const struct http_reply *reply)
+{
+    struct sub_one *one = HS_CONTAINER(sub, struct sub_one, sub);
+
+    hs_buf_init(&one->text, CLIENT_BYTES * 4);
+    hs_buf_add_u64(&one->text, reply->status);
+    hs_buf_add_char(&one->text, '|');
+    hs_buf_add(&one->text, reply->content_type);
+    hs_buf_add_char(&one->text, '|');
+    hs_buf_add(&one->text, reply->headers);
+    hs_buf_add_char(&one->text, '|');
+    hs_buf_add(&one->text, reply->body);
+    hs_buf_add_char(&one->text, '\n');
+    atomic_fetch_add(&one->set->f->subs_done, 1);
+    one_sub_done(one->set);
+}
+
+static inline void read_sub(struct sub_set *set, struct hs_str line)
+{
+    struct sub_one *one = &set->subs[set->n++];
+
+    one->set = set;
+    one->sub = (struct http_sub){.magic = HTTP_SUB_MAGIC,
+                                 .parent = set->req,
+                                 .headers = &one->header,
+                                 .body = HS_STR("b"),
+                                 .done = on_sub};
+    one->sub.method = hs_str_cut(&line, ' ');
+    one->sub.target = hs_str_cut(&line, ' ');
+    one->sub.n_headers = line.n ? 1 : 0;
+    one->header.name = hs_str_cut(&line, '=');
+    one->header.value = line;
+}
+
+static inline void handle_sub(void *ctx, struct http_req *req)
+{
+    struct sub_set *set = hs_arena_zalloc(req->arena, 1, sizeof(*set));
+    struct hs_str lines = req->body;
+    struct hs_err err;
+
+    if (!set) {
+        hs_fail_memory(&err);
+        http_reply_error(req, &err);
+        return;
+    }
+    set->f = ctx;
+    set->req = req;
+    while (lines.n && set->n < SUBS_MAX)
+        read_sub(set, hs_str_cut(&lines, '\n'));
+    set->left = set->n + 1;
+    for (size_t i = 0; i < set->n; i++)
+        http_sub_run(&set->subs[i].sub);
+    one_sub_done(set);
+}
+
 static inline bool step_pass(void *ctx, struct http_req *req)
 {
     struct hs_err err;
@@ -211,7 +296,7 @@ static inline bool step_pass(void *ctx, struct http_req *req)
 static const struct http_handler hello = {"hello", handle_hello}, echo = {"echo", handle_echo},
                                  hold = {"hold", handle_hold}, big = {"big", handle_big},
                                  streamer = {"stream", handle_stream}, cutter = {"cut", handle_cut},
-                                 failer = {"fail", handle_fail};
+                                 failer = {"fail", handle_fail}, subber = {"sub", handle_sub};
 static const struct http_step pass = {"pass", step_pass};
 
 static inline struct http_limits test_limits(void)
@@ -245,7 +330,7 @@ static inline void *loop_thread(void *arg)
     return NULL;
 }
 
-static struct http_route routes[9];
+static struct http_route routes[10];
 static struct http_step_row steps[1];
 
 static inline void fixture_start(struct fixture *f, const struct http_limits *limits)
@@ -269,6 +354,7 @@ static inline void fixture_start(struct fixture *f, const struct http_limits *li
     routes[6] = (struct http_route){"/fail", HTTP_ROUTE_PREFIX, HTTP_GET, true, &failer, f};
     routes[7] = (struct http_route){"/guarded", HTTP_ROUTE_PREFIX, HTTP_GET, false, &hello, f};
     routes[8] = (struct http_route){"/echo/deep", HTTP_ROUTE_PREFIX, HTTP_GET, true, &hello, f};
+    routes[9] = (struct http_route){"/sub", HTTP_ROUTE_PREFIX, HTTP_POST, true, &subber, f};
     steps[0] = (struct http_step_row){&pass, NULL};
     assert_int_equal(net_loop_new(&f->loop, f->metrics, &err), HS_OK);
     assert_int_equal(net_listen(HS_STR("127.0.0.1:0"), 64, &fd, &err), HS_OK);

@@ -74,6 +74,8 @@ static void talk(void)
         "GET /big?200000 HTTP/1.1\r\n" H "\r\nGET /hold/1 HTTP/1.1\r\n" H
         "\r\nGET /stream?30 HTTP/1.1\r\n" H "\r\nGET /he",
         "llo HTTP/1.1\r\n" H "\r\nGET /nothing HTTP/1.1\r\n" H "\r\n",
+        "POST /sub HTTP/1.1\r\n" H "Content-Length: 68\r\n\r\n"
+        "GET /hello\nGET /stream?3 a=b\nGET /hold/2\nGET /nothing\nGET /big?3000\n",
     };
     struct client c = client_open(f);
 

@@ -6,7 +6,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "test.h"
@@ -54,6 +56,42 @@ static void test_good(void **state)
     assert_int_equal(net_listen_port(-1), 0);
 }
 
+static void test_unix(void **state)
+{
+    char folder[] = "/tmp/hasten-listen-XXXXXX";
+    char path[64];
+    char too_long[200];
+    struct stat st;
+    struct hs_err err;
+    int one;
+    int two;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/s", folder);
+    assert_int_equal(net_listen_unix(path, 4, &one, &err), HS_OK);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISSOCK(st.st_mode));
+    assert_int_equal(st.st_mode & 0777, 0600);
+    /* Somebody listens there. */
+    assert_int_equal(net_listen_unix(path, 4, &two, &err), HS_E_IO);
+    close(one);
+    /* Nobody does any more. */
+    assert_int_equal(net_listen_unix(path, 4, &two, &err), HS_OK);
+    close(two);
+    assert_int_equal(unlink(path), 0);
+    /* What is no socket is nobody's to replace. */
+    assert_int_equal(symlink("/nonexistent", path), 0);
+    assert_int_equal(net_listen_unix(path, 4, &two, &err), HS_E_IO);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+    memset(too_long, 'x', sizeof(too_long) - 1);
+    too_long[sizeof(too_long) - 1] = '\0';
+    assert_int_equal(net_listen_unix(too_long, 4, &two, &err), HS_E_CONFIG);
+}
+
 static void test_bad(void **state)
 {
     static const char *const rows[] = {
@@ -94,7 +132,8 @@ static void test_bad(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_bad)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_unix),
+                                       cmocka_unit_test(test_bad)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
