@@ -16,6 +16,15 @@
 
 enum { HELP_COLUMN = 26 };
 
+/*
+ * Who gets the table instead of the reader of --help. A command's options point to variables of its own, so
+ * its table exists only while the command runs.
+ */
+static struct {
+    args_see_f *see;
+    void *ctx;
+} viewer;
+
 static int misused(const struct args *args, const char *what, struct hs_str word)
 {
     char hint[96];
@@ -133,6 +142,11 @@ static int print_help(const struct args *args)
     const struct cmd *cmd = cmd_find(args->command);
 
     HS_BUG_ON(!cmd);
+    if (viewer.see) {
+        viewer.see(viewer.ctx, args);
+        viewer.see = NULL;
+        return CMD_OK;
+    }
     (void)printf("usage: hasten %s%s%s\n\n%s\n", cmd->name, cmd->args[0] ? " " : "", cmd->args,
                  cmd->help);
     if (args->n_opts)
@@ -148,6 +162,20 @@ static int print_help(const struct args *args)
         (void)printf("%s\n", o->help);
     }
     return CMD_OK;
+}
+
+void args_describe(const struct cmd *cmd, args_see_f *see, void *ctx)
+{
+    char name[32];
+    char flag[] = "--help";
+    int code;
+
+    (void)snprintf(name, sizeof(name), "%s", cmd->name);
+    viewer.see = see;
+    viewer.ctx = ctx;
+    code = cmd->run(2, (char *[]){name, flag, NULL});
+    /* A command that does anything before it reads its arguments is wrong. */
+    HS_BUG_ON(code != CMD_OK || viewer.see);
 }
 
 int args_parse(struct args *args, int argc, char **argv)

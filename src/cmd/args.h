@@ -86,6 +86,15 @@ struct args {
     size_t n_rest;
 };
 
+struct cmd;
+
+/*
+ * The options of a command from outside: `see` gets them once, and they live until it returns. The command
+ * itself does nothing. For pages about commands; one thread, not from within `see`.
+ */
+typedef void args_see_f(void *ctx, const struct args *args);
+void args_describe(const struct cmd *cmd, args_see_f *see, void *ctx);
+
 /*
  * argv[0] is the subcommand's name; words may change places in argv. Returns -1 to go on, else the
  * exit code to return at once: 0 after --help, 2 after a fault (already printed).

@@ -28,11 +28,14 @@ extern const size_t cmd_table_len;
 /* The row of that name, or NULL. */
 const struct cmd *cmd_find(const char *name);
 
+int cmd_admin(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
+int cmd_migrate(int argc, char **argv);
 int cmd_psql(int argc, char **argv);
 int cmd_token(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
@@ -44,6 +47,9 @@ void cmd_complain(const struct hs_err *err);
 /* The same from a format, with an advice that may be NULL; returns CMD_USAGE. */
 int cmd_misused(const char *hint, const char *fmt, ...) hs_printf_like(2, 3);
 
+/* Prints and frees what was written; returns the exit code. */
+int cmd_print(struct hs_buf *out);
+
 /*
  * The rows --config FILE and --set name=value that commands with a configuration share, and what
  * comes of them. Without --config the file is $HASTEN_CONFIG, else there is none. 0 = *ret_conf is
@@ -53,6 +59,19 @@ int cmd_misused(const char *hint, const char *fmt, ...) hs_printf_like(2, 3);
     ARGS_TEXT("config", (file), "FILE", "configuration file (else $HASTEN_CONFIG, else none)"), \
         ARGS_LIST("set", (sets), "NAME=VALUE",                                                  \
                   "set an option, stronger than file and environment")
+/* Where a configuration comes from, to be read more than once. */
+struct cmd_conf_source {
+    const char *file;                              /* NULL = none */
+    struct conf_override overrides[ARGS_LIST_MAX]; /* point into argv */
+    size_t n_overrides;
+};
+/* Takes the rows apart, once; 0 or the exit code, with the fault printed. */
+int cmd_conf_source(const char *file, struct args_list *sets, struct cmd_conf_source *ret_source)
+    hs_must_check;
+/* As conf_load(). */
+hs_status cmd_conf_read(const struct cmd_conf_source *source, struct conf **ret_conf,
+                        struct hs_err *reterr) hs_must_check;
+/* Both at once. */
 int cmd_conf_load(const char *file, struct args_list *sets, struct conf **ret_conf) hs_must_check;
 
 #endif

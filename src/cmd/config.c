@@ -27,29 +27,43 @@ static bool to_override(char *word, struct conf_override *ret)
     return true;
 }
 
-int cmd_conf_load(const char *file, struct args_list *sets, struct conf **ret_conf)
+int cmd_conf_source(const char *file, struct args_list *sets, struct cmd_conf_source *ret_source)
 {
-    struct conf_override overrides[ARGS_LIST_MAX];
-    struct hs_err err;
-
-    hs_err_clear(&err);
     for (size_t i = 0; i < sets->n; i++) {
-        if (!to_override(sets->v[i], &overrides[i]))
+        if (!to_override(sets->v[i], &ret_source->overrides[i]))
             return cmd_misused("Write --set NAME=VALUE, as in --set log.level=debug.",
                                "--set cannot be \"%.100s\"", sets->v[i]);
     }
     if (!file)
         file = secure_getenv("HASTEN_CONFIG");
-    if (file && !file[0])
-        file = NULL;
-    if (conf_load(file, overrides, sets->n, ret_conf, &err)) {
+    ret_source->file = file && file[0] ? file : NULL;
+    ret_source->n_overrides = sets->n;
+    return CMD_OK;
+}
+
+hs_status cmd_conf_read(const struct cmd_conf_source *source, struct conf **ret_conf,
+                        struct hs_err *reterr)
+{
+    hs_err_clear(reterr);
+    return conf_load(source->file, source->overrides, source->n_overrides, ret_conf, reterr);
+}
+
+int cmd_conf_load(const char *file, struct args_list *sets, struct conf **ret_conf)
+{
+    struct cmd_conf_source source;
+    struct hs_err err;
+    int code = cmd_conf_source(file, sets, &source);
+
+    if (code)
+        return code;
+    if (cmd_conf_read(&source, ret_conf, &err)) {
         cmd_complain(&err);
         return err.status == HS_E_CONFIG ? CMD_USAGE : CMD_FAILED;
     }
     return CMD_OK;
 }
 
-static int print(struct hs_buf *out)
+int cmd_print(struct hs_buf *out)
 {
     int code = CMD_OK;
 
@@ -70,7 +84,7 @@ static int check(const struct conf *conf)
     hs_buf_init(&out, OUTPUT_MAX);
     hs_buf_add_lit(&out, "ok\n");
     conf_advise(conf, &out);
-    return print(&out);
+    return cmd_print(&out);
 }
 
 static int show(const struct conf *conf)
@@ -79,7 +93,7 @@ static int show(const struct conf *conf)
 
     hs_buf_init(&out, OUTPUT_MAX);
     conf_show(conf, &out);
-    return print(&out);
+    return cmd_print(&out);
 }
 
 static int reference(const char *which)
@@ -93,10 +107,12 @@ static int reference(const char *which)
         cmd_reference_errors(&out);
     else if (strcmp(which, "metrics") == 0)
         cmd_reference_metrics(&out);
+    else if (strcmp(which, "man") == 0)
+        cmd_reference_man(&out);
     else
-        return cmd_misused("There are options, errors and metrics.",
+        return cmd_misused("There are options, errors, metrics and man.",
                            "there is no reference of \"%.100s\"", which);
-    return print(&out);
+    return cmd_print(&out);
 }
 
 int cmd_config(int argc, char **argv)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The control thread: reads the catalog, makes the model and mails each worker its own reference, then
- * waits for three things at once: a signal, news from the database, the end of the workers.
+ * waits for whatever comes first: a signal, news from the database, a request of the operator, the end
+ * of the workers.
  *
  * The workers serve from the beginning: until the first model is there they answer 503, so a database
  * that is down at start is the same to a client as one that goes down later. Only a fault that waiting
@@ -17,124 +18,12 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
-#include "cmd/serve_int.h"
+#include "cmd/control_int.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "core/rng.h"
 #include "net/crypto.h"
 
-struct control {
-    struct serve *serve;
-    struct pg_catalog_reader *reader;
-    struct api_setup api;
-    struct hs_str *roles;
-    bool has_key; /* api.cursor_key is final */
-    bool has_model;
-    char fault[HS_ERR_WHAT]; /* what the last look complained of, "" = nothing */
-    uint64_t retries;
-    struct hs_rng rng;
-};
-
-/* What a look at the database said, so that the caller knows what to do next. */
-enum outcome { OUTCOME_OK, OUTCOME_LATER, OUTCOME_FATAL };
-
-struct model_mail {
-    struct net_mail mail;
-    struct serve_worker *worker;
-    struct api_model *model;
-};
-
-static void on_model_mail(struct net_mail *mail)
-{
-    struct model_mail *m = HS_CONTAINER(mail, struct model_mail, mail);
-
-    api_worker_set_model(m->worker->api, m->model);
-    hs_free(m);
-}
-
-/* All workers or none: the mails are made before the first one is posted. */
-static hs_status publish(struct serve *s, struct api_model *model, struct hs_err *reterr)
-{
-    struct model_mail **mails = hs_calloc(s->n_workers, sizeof(struct model_mail *));
-    bool complete = mails != NULL;
-
-    for (unsigned i = 0; i < s->n_workers && complete; i++) {
-        mails[i] = hs_calloc(1, sizeof(*mails[i]));
-        complete = mails[i] != NULL;
-    }
-    for (unsigned i = 0; i < s->n_workers && mails; i++) {
-        struct model_mail *m = mails[i];
-
-        if (!complete) {
-            hs_free(m);
-            continue;
-        }
-        m->mail.deliver = on_model_mail;
-        m->worker = &s->workers[i];
-        m->model = api_model_ref(model);
-        net_loop_post(s->workers[i].loop, &m->mail);
-    }
-    hs_free(mails);
-    return complete ? HS_OK : hs_fail_memory(reterr);
-}
-
-/* The cursors' key: from the configuration, else from the database, else of this process only. */
-static hs_status choose_cursor_key(struct control *c, struct hs_err *reterr)
-{
-    struct hs_str secret = c->serve->conf->api_cursor_secret;
-    struct net_hmac *hmac;
-    hs_status status;
-
-    if (secret.n) {
-        status = net_hmac_new(secret, &hmac, reterr);
-        if (status)
-            return status;
-        if (!net_hmac_sha256(hmac, HS_STR("hasten cursor key"), (unsigned char *)c->api.cursor_key))
-            status = hs_fail_memory(reterr);
-        net_hmac_free(hmac);
-        return status;
-    }
-    status = pg_catalog_read_secret(c->reader, c->api.cursor_key, reterr);
-    if (status != HS_E_NO_ROW)
-        return status;
-    net_random(c->api.cursor_key, sizeof(c->api.cursor_key));
-    hs_log(HS_LOG_WARN, "cursor key",
-           "cursors end with this process: set api.cursor.secret, or install schema hasten "
-           "(sql/hasten.sql) and grant it to the login role with hasten.allow()");
-    return HS_OK;
-}
-
-static hs_status load_model(struct control *c, struct hs_err *reterr)
-{
-    struct pg_catalog *catalog;
-    struct api_model *model;
-    hs_us began = hs_now_us();
-    hs_status status = pg_catalog_read(c->reader, &catalog, reterr);
-
-    if (status)
-        return status;
-    if (!c->has_key) {
-        status = choose_cursor_key(c, reterr);
-        c->has_key = !status;
-    }
-    if (!status)
-        status = api_model_new(&c->api, catalog, &model, reterr);
-    if (!status) {
-        status = publish(c->serve, model, reterr);
-        api_model_unref(model);
-    }
-    if (!status) {
-        hs_metric_add(c->serve->metrics, HS_M_CATALOG_LOADS, 1);
-        hs_log_begin(HS_LOG_INFO, "catalog read");
-        hs_log_int("generation", (int64_t)catalog->generation);
-        hs_log_int("relations", (int64_t)catalog->n_relations);
-        hs_log_str("server", catalog->server_version);
-        hs_log_ms("ms", hs_now_us() - began);
-        hs_log_end();
-    }
-    pg_catalog_unref(catalog);
-    return status;
-}
+/* ---- what models are made from ---- */
 
 /* A signal that ends the program is waiting to be read from the signalfd. */
 static bool is_stopping(void)
@@ -145,7 +34,250 @@ static bool is_stopping(void)
            (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
 }
 
-static void note_failure(struct control *c, const struct hs_err *err)
+static void fill_api(const struct conf *conf, struct api_setup *to)
+{
+    *to = (struct api_setup){
+        .path = conf->api_path,
+        .rules =
+            {
+                .limit_default = conf->api_limit_default,
+                .limit_max = conf->api_limit_max,
+                .page_depth_max = conf->api_page_depth_max,
+                .filters_max = conf->api_filters_max,
+                .in_max = conf->api_in_max,
+                .include_rows_max = conf->api_include_rows_max,
+                .camel_names = conf->api_names == 0,
+                .int8_as_string = conf->api_int8 == 1,
+                .rows_max = conf->api_body_rows_max,
+                .idempotency_keep = conf->api_idempotency_keep,
+                .batch_max = conf->api_batch_max,
+                .stream_max = conf->api_stream_max,
+                .stream_lifetime = conf->api_stream_lifetime,
+                .stream_rate_min = conf->api_stream_rate_min,
+                .anonymous_cost_max = conf->api_anonymous_cost_max,
+                .comment = (enum api_comment)conf->database_comment,
+            },
+        .search = conf->api_search.v,
+        .n_search = conf->api_search.n,
+        .relations = conf->api_relations.v,
+        .n_relations = conf->api_relations.n,
+        .soft_delete = conf->api_soft_delete_tables.v,
+        .n_soft_delete = conf->api_soft_delete_tables.n,
+        .soft_delete_roles = conf->api_soft_delete_roles.v,
+        .n_soft_delete_roles = conf->api_soft_delete_roles.n,
+    };
+}
+
+/* auth.roles and the anonymous role, each once. */
+static hs_status fill_roles(struct serve_source *source, struct hs_err *reterr)
+{
+    const struct conf *conf = source->conf->conf;
+    size_t n = 0;
+    bool listed = conf->auth_anonymous_role.n == 0;
+
+    source->roles = hs_calloc(conf->auth_roles.n + 1, sizeof(*source->roles));
+    if (!source->roles)
+        return hs_fail_memory(reterr);
+    for (size_t i = 0; i < conf->auth_roles.n; i++) {
+        listed = listed || hs_str_eq(conf->auth_roles.v[i], conf->auth_anonymous_role);
+        source->roles[n++] = conf->auth_roles.v[i];
+    }
+    if (!listed)
+        source->roles[n++] = conf->auth_anonymous_role;
+    source->setup.roles = source->roles;
+    source->setup.n_roles = n;
+    return HS_OK;
+}
+
+hs_status serve_source_new(struct serve_conf *sc, struct serve_source **ret_source,
+                           struct hs_err *reterr)
+{
+    struct serve_source *source = hs_calloc(1, sizeof(*source));
+    const struct conf *conf = sc->conf;
+    hs_status status;
+
+    if (!source)
+        return hs_fail_memory(reterr);
+    source->conf = serve_conf_ref(sc);
+    source->setup = (struct pg_catalog_setup){
+        .url = conf->database_url,
+        .application_name = conf->database_application_name,
+        .schemas = conf->database_schemas.v,
+        .n_schemas = conf->database_schemas.n,
+        .allow_login = conf->database_allow_login,
+        .connect_timeout = conf->database_pool_connect_timeout,
+        .statement_timeout = conf->database_statement_timeout,
+        .is_stopping = is_stopping,
+    };
+    fill_api(conf, &source->api);
+    status = fill_roles(source, reterr);
+    if (!status)
+        status = pg_catalog_reader_new(&source->setup, &source->reader, reterr);
+    if (status) {
+        serve_source_free(source);
+        return status;
+    }
+    *ret_source = source;
+    return HS_OK;
+}
+
+void serve_source_free(struct serve_source *source)
+{
+    if (!source)
+        return;
+    pg_catalog_reader_free(source->reader);
+    hs_free(source->roles);
+    serve_conf_unref(source->conf);
+    hs_free(source);
+}
+
+/* The cursors' key: from the configuration, else from the database, else of this process only. */
+static hs_status choose_cursor_key(struct serve_source *source, struct hs_err *reterr)
+{
+    struct hs_str secret = source->conf->conf->api_cursor_secret;
+    char *key = source->api.cursor_key;
+    struct net_hmac *hmac;
+    hs_status status;
+
+    if (secret.n) {
+        status = net_hmac_new(secret, &hmac, reterr);
+        if (status)
+            return status;
+        if (!net_hmac_sha256(hmac, HS_STR("hasten cursor key"), (unsigned char *)key))
+            status = hs_fail_memory(reterr);
+        net_hmac_free(hmac);
+        return status;
+    }
+    status = pg_catalog_read_secret(source->reader, key, reterr);
+    if (status != HS_E_NO_ROW)
+        return status;
+    net_random(key, sizeof(source->api.cursor_key));
+    hs_log(HS_LOG_WARN, "cursor key",
+           "cursors end with this process: set api.cursor.secret, or install schema hasten "
+           "(sql/hasten.sql) and grant it to the login role with hasten.allow()");
+    return HS_OK;
+}
+
+static void log_read(const struct pg_catalog *catalog, hs_us began)
+{
+    hs_log_begin(HS_LOG_INFO, "catalog read");
+    hs_log_int("generation", (int64_t)catalog->generation);
+    hs_log_int("relations", (int64_t)catalog->n_relations);
+    hs_log_str("server", catalog->server_version);
+    hs_log_ms("ms", hs_now_us() - began);
+    hs_log_end();
+}
+
+hs_status serve_source_read(struct control *c, struct serve_source *source,
+                            struct api_model **ret_model, struct hs_err *reterr)
+{
+    struct pg_catalog *catalog;
+    hs_us began = hs_now_us();
+    hs_status status = HS_OK;
+
+    if (!source->reader)
+        status = pg_catalog_reader_new(&source->setup, &source->reader, reterr);
+    if (!status)
+        status = pg_catalog_read(source->reader, &catalog, reterr);
+    if (status)
+        return status;
+    if (!source->has_key) {
+        status = choose_cursor_key(source, reterr);
+        source->has_key = !status;
+    }
+    if (!status)
+        status = api_model_new(&source->api, catalog, ret_model, reterr);
+    if (!status) {
+        hs_metric_add(c->serve->metrics, HS_M_CATALOG_LOADS, 1);
+        log_read(catalog, began);
+        if (api_batch_hides(*ret_model))
+            hs_log(
+                HS_LOG_WARN, "table hidden",
+                "rows cannot be inserted into table \"batch\": POST at its address is the batch's");
+    }
+    pg_catalog_unref(catalog);
+    return status;
+}
+
+/* ---- to the workers ---- */
+
+static void on_update_mail(struct net_mail *mail)
+{
+    serve_worker_update(HS_CONTAINER(mail, struct serve_update, mail));
+}
+
+static hs_status make_update(struct serve_worker *w, struct api_model *model,
+                             struct serve_conf *conf, struct serve_update **ret_update,
+                             struct hs_err *reterr)
+{
+    struct serve_update *update = hs_calloc(1, sizeof(*update));
+    hs_status status;
+
+    if (!update)
+        return hs_fail_memory(reterr);
+    status = conf ? serve_auth_new(w, conf->conf, &update->auth, reterr) : HS_OK;
+    if (status) {
+        hs_free(update);
+        return status;
+    }
+    update->mail.deliver = on_update_mail;
+    update->worker = w;
+    update->model = api_model_ref(model);
+    update->conf = conf ? serve_conf_ref(conf) : NULL;
+    *ret_update = update;
+    return HS_OK;
+}
+
+static void drop_update(struct serve_update *update)
+{
+    if (!update)
+        return;
+    edge_auth_free(update->auth);
+    api_model_unref(update->model);
+    serve_conf_unref(update->conf);
+    hs_free(update);
+}
+
+/* All workers or none: everything is made before the first mail is posted. */
+hs_status serve_publish(struct serve *s, struct api_model *model, struct serve_conf *conf,
+                        struct hs_err *reterr)
+{
+    struct serve_update **updates = hs_calloc(s->n_workers, sizeof(struct serve_update *));
+    hs_status status = updates ? HS_OK : hs_fail_memory(reterr);
+
+    for (unsigned i = 0; i < s->n_workers && !status; i++)
+        status = make_update(&s->workers[i], model, conf, &updates[i], reterr);
+    for (unsigned i = 0; i < s->n_workers && updates; i++) {
+        if (status)
+            drop_update(updates[i]);
+        else
+            net_loop_post(s->workers[i].loop, &updates[i]->mail);
+    }
+    hs_free(updates);
+    return status;
+}
+
+void serve_published(struct control *c)
+{
+    struct serve *s = c->serve;
+
+    c->fault[0] = '\0';
+    c->retries = 0;
+    atomic_store(&s->state.catalog_ok, true);
+    atomic_store(&s->state.has_catalog, true);
+    if (c->has_model)
+        return;
+    c->has_model = true;
+    hs_log_begin(HS_LOG_INFO, "ready");
+    hs_log_ms("ms", hs_now_us() - s->state.started_at);
+    hs_log_end();
+    if (s->hooks && s->hooks->ready)
+        s->hooks->ready(s->hooks->arg, s->port);
+}
+
+/* ---- looking ---- */
+
+void serve_note_failure(struct control *c, const struct hs_err *err)
 {
     if (err->status == HS_E_SHUTDOWN)
         return;
@@ -159,39 +291,52 @@ static void note_failure(struct control *c, const struct hs_err *err)
     hs_log_end();
 }
 
-static enum outcome look(struct control *c)
+static enum serve_outcome look(struct control *c)
 {
-    struct serve *s = c->serve;
+    struct api_model *model;
     struct hs_err err;
-    hs_status status = load_model(c, &err);
+    hs_status status = serve_source_read(c, c->source, &model, &err);
 
+    if (!status) {
+        status = serve_publish(c->serve, model, /* conf= */ NULL, &err);
+        api_model_unref(model);
+    }
     if (status) {
         bool is_fatal = status == HS_E_PG_LOGIN || status == HS_E_CONFIG;
 
-        note_failure(c, &err);
+        serve_note_failure(c, &err);
         if (!is_fatal || (c->has_model && status == HS_E_PG_LOGIN))
-            return OUTCOME_LATER;
+            return SERVE_LATER;
         /* A schema that cannot be served: nothing to try again until it changes. */
-        return c->has_model ? OUTCOME_OK : OUTCOME_FATAL;
+        return c->has_model ? SERVE_UNDONE : SERVE_FATAL;
     }
-    c->fault[0] = '\0';
-    c->retries = 0;
-    atomic_store(&s->state.catalog_ok, true);
-    atomic_store(&s->state.has_catalog, true);
-    if (!c->has_model) {
-        c->has_model = true;
-        hs_log_begin(HS_LOG_INFO, "ready");
-        hs_log_ms("ms", hs_now_us() - s->state.started_at);
-        hs_log_end();
-        if (s->hooks && s->hooks->ready)
-            s->hooks->ready(s->hooks->arg, s->port);
-    }
-    return OUTCOME_OK;
+    serve_published(c);
+    return SERVE_DONE;
 }
+
+/* What was asked for. A configuration that was refused does not keep the catalog from being read. */
+static enum serve_outcome act(struct control *c)
+{
+    unsigned todo = c->todo;
+    enum serve_outcome outcome = SERVE_UNDONE;
+
+    c->todo = 0;
+    if (todo & SERVE_TODO_CONF)
+        outcome = serve_reload(c);
+    if (outcome == SERVE_UNDONE) {
+        todo = SERVE_TODO_CATALOG;
+        outcome = look(c);
+    }
+    if (outcome == SERVE_LATER)
+        c->todo |= todo;
+    return outcome;
+}
+
+/* ---- waiting ---- */
 
 static hs_us retry_pause(struct control *c)
 {
-    const struct conf *conf = c->serve->conf;
+    const struct conf *conf = c->source->conf->conf;
     hs_us pause = conf->database_pool_retry_min << (c->retries < 10 ? c->retries : 10);
 
     c->retries++;
@@ -199,37 +344,140 @@ static hs_us retry_pause(struct control *c)
     return pause / 2 + hs_rng_below(&c->rng, pause / 2 + 1);
 }
 
-/* Waits for a signal up to `wait`; 0 = none came. */
-static int wait_signal(struct serve *s, hs_us wait)
+/* Until a signal or a note, at most so long; -1 = for ever. */
+static void wait_wake(const struct serve *s, int timeout_ms)
 {
-    struct pollfd fd = {.fd = s->signal_fd, .events = POLLIN};
+    struct pollfd fd = {.fd = s->wake_fd, .events = POLLIN};
+
+    (void)poll(&fd, 1, timeout_ms);
+}
+
+/* 0 = none came. */
+static int take_signal(const struct serve *s)
+{
     struct signalfd_siginfo info;
 
-    if (poll(&fd, 1, (int)(wait / 1000)) <= 0)
-        return 0;
     if (read(s->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return 0;
     return (int)info.ssi_signo;
 }
 
-/* After SIGTERM: until the workers have ended; a second signal does not wait for them. */
-static int wait_drained(struct serve *s)
+static void take_request(struct control *c, struct serve_admin *admin)
 {
+    switch (admin->verb) {
+    case SERVE_STATUS:
+        serve_write_status(c, admin);
+        serve_admin_answer(admin);
+        break;
+    case SERVE_PAUSE:
+        serve_pause(c, admin);
+        break;
+    case SERVE_RESUME:
+        serve_resume(c, admin);
+        break;
+    case SERVE_RELOAD:
+        hs_list_append(&c->reloaders, &admin->node);
+        c->todo |= SERVE_TODO_CONF;
+        break;
+    }
+}
+
+static void take_notes(struct control *c)
+{
+    struct serve_note *note = serve_take_notes(c->serve);
+
+    while (note) {
+        struct serve_note *next = note->next;
+
+        if (note->kind == SERVE_NOTE_ADMIN)
+            take_request(c, HS_CONTAINER(note, struct serve_admin, note));
+        else
+            serve_pause_note(c, note);
+        note = next;
+    }
+}
+
+/* News from the database; false: there is no connection to hear them on. */
+static bool watch(struct control *c)
+{
+    struct serve_source *source = c->source;
+    bool changed = false;
+    struct hs_err err;
+    unsigned told;
+
+    if (pg_catalog_watch(source->reader, source->conf->conf->database_catalog_poll,
+                         c->serve->wake_fd, &changed, &err)) {
+        serve_note_failure(c, &err);
+        c->todo |= SERVE_TODO_CATALOG;
+        return false;
+    }
+    told = pg_catalog_told(source->reader);
+    if (changed || (told & PG_TOLD_CATALOG))
+        c->todo |= SERVE_TODO_CATALOG;
+    if (told & PG_TOLD_CONF)
+        c->todo |= SERVE_TODO_CONF;
+    return true;
+}
+
+/* One wait, and what it was for. Returns the signal that ended it, or 0. */
+static int wait_turn(struct control *c, enum serve_outcome *ret_outcome)
+{
+    unsigned before = c->todo;
+    bool is_time = true;
+    int signo;
+
+    if (serve_is_paused(c))
+        wait_wake(c->serve, serve_pause_wait(c));
+    else if (c->todo)
+        wait_wake(c->serve, (int)(retry_pause(c) / HS_MS));
+    else
+        is_time = watch(c);
+    signo = take_signal(c->serve);
+    if (signo == SIGHUP)
+        c->todo |= SERVE_TODO_CONF;
+    take_notes(c);
+    serve_pause_tick(c);
+    is_time = is_time || (c->todo & ~before & SERVE_TODO_CONF);
+    if (c->todo && is_time && !serve_is_paused(c) && signo != SIGTERM && signo != SIGINT)
+        *ret_outcome = act(c);
+    return signo;
+}
+
+/* Whoever asks now, or still waits, is told. */
+static void refuse_admins(struct control *c)
+{
+    struct hs_list *node;
+
+    take_notes(c);
+    serve_pause_stop(c);
+    while ((node = hs_list_pop(&c->reloaders))) {
+        struct serve_admin *admin = HS_CONTAINER(node, struct serve_admin, node);
+
+        (void)hs_fail(&admin->err, HS_E_SHUTDOWN, "the server is shutting down");
+        serve_admin_answer(admin);
+    }
+}
+
+/* After SIGTERM: until the workers have ended; a second signal does not wait for them. */
+static int wait_drained(struct control *c)
+{
+    struct serve *s = c->serve;
     uint64_t ended = 0;
 
     while (ended < s->n_workers) {
-        struct pollfd fds[2] = {{.fd = s->signal_fd, .events = POLLIN},
+        struct pollfd fds[2] = {{.fd = s->wake_fd, .events = POLLIN},
                                 {.fd = s->finished_fd, .events = POLLIN}};
         uint64_t count;
         int signo;
 
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
             return CMD_FAILED;
-        signo = wait_signal(s, 0);
+        signo = take_signal(s);
         if (signo == SIGTERM || signo == SIGINT) {
             hs_log(HS_LOG_WARN, "stopped", "a second signal came while draining");
             _exit(CMD_FAILED);
         }
+        refuse_admins(c);
         if (read(s->finished_fd, &count, sizeof(count)) == (ssize_t)sizeof(count))
             ended += count;
     }
@@ -237,131 +485,56 @@ static int wait_drained(struct serve *s)
     return CMD_OK;
 }
 
-/* One wait: until a signal, a change in the catalog, or time for another try. */
-static int wait_turn(struct control *c, enum outcome *last)
-{
-    struct serve *s = c->serve;
-    bool changed = false;
-    struct hs_err err;
-    hs_status status;
-    int signo;
+/* ---- the life of the server ---- */
 
-    if (*last != OUTCOME_OK) {
-        signo = wait_signal(s, retry_pause(c));
-        changed = signo == 0 || signo == SIGHUP;
-    } else {
-        status = pg_catalog_watch(c->reader, s->conf->database_catalog_poll, s->signal_fd, &changed,
-                                  &err);
-        signo = wait_signal(s, 0);
-        changed = changed || signo == SIGHUP;
-        if (status) {
-            note_failure(c, &err);
-            *last = OUTCOME_LATER;
-            changed = false;
-        }
-    }
-    if (changed)
-        *last = look(c);
-    return signo;
+static void log_no_start(const struct hs_err *err)
+{
+    hs_log_begin(HS_LOG_ERROR, "could not start");
+    hs_log_err(err);
+    hs_log_end();
 }
 
 static int run(struct control *c)
 {
     struct serve *s = c->serve;
+    enum serve_outcome outcome;
     struct hs_err err;
-    enum outcome last;
     int signo = 0;
     int code;
 
-    if (serve_start_workers(s, &err)) {
-        hs_log_begin(HS_LOG_ERROR, "could not start");
-        hs_log_err(&err);
-        hs_log_end();
+    if (serve_start_workers(s, c->source->conf, &err)) {
+        log_no_start(&err);
         return CMD_FAILED;
     }
-    last = look(c);
-    while (last != OUTCOME_FATAL && signo != SIGTERM && signo != SIGINT)
-        signo = wait_turn(c, &last);
+    c->todo = SERVE_TODO_CATALOG;
+    outcome = act(c);
+    while (outcome != SERVE_FATAL && signo != SIGTERM && signo != SIGINT)
+        signo = wait_turn(c, &outcome);
     hs_log(HS_LOG_INFO, "stopping", "requests under way are finished first");
     atomic_store(&s->state.is_draining, true);
+    serve_admin_hide(s);
+    refuse_admins(c);
     serve_drain_workers(s);
-    code = wait_drained(s);
-    return last == OUTCOME_FATAL ? CMD_FAILED : code;
-}
-
-static void fill_api(struct control *c)
-{
-    const struct conf *conf = c->serve->conf;
-
-    c->api = (struct api_setup){
-        .path = conf->api_path,
-        .limit_default = conf->api_limit_default,
-        .limit_max = conf->api_limit_max,
-        .page_depth_max = conf->api_page_depth_max,
-        .filters_max = conf->api_filters_max,
-        .in_max = conf->api_in_max,
-        .include_rows_max = conf->api_include_rows_max,
-        .camel_names = conf->api_names == 0,
-        .int8_as_string = conf->api_int8 == 1,
-        .search = conf->api_search.v,
-        .n_search = conf->api_search.n,
-        .relations = conf->api_relations.v,
-        .n_relations = conf->api_relations.n,
-    };
-}
-
-/* auth.roles and the anonymous role, each once. */
-static hs_status fill_roles(struct control *c, size_t *ret_n, struct hs_err *reterr)
-{
-    const struct conf *conf = c->serve->conf;
-    size_t n = 0;
-    bool listed = conf->auth_anonymous_role.n == 0;
-
-    c->roles = hs_calloc(conf->auth_roles.n + 1, sizeof(*c->roles));
-    if (!c->roles)
-        return hs_fail_memory(reterr);
-    for (size_t i = 0; i < conf->auth_roles.n; i++) {
-        listed = listed || hs_str_eq(conf->auth_roles.v[i], conf->auth_anonymous_role);
-        c->roles[n++] = conf->auth_roles.v[i];
-    }
-    if (!listed)
-        c->roles[n++] = conf->auth_anonymous_role;
-    *ret_n = n;
-    return HS_OK;
+    code = wait_drained(c);
+    return outcome == SERVE_FATAL ? CMD_FAILED : code;
 }
 
 int serve_control(struct serve *s)
 {
-    const struct conf *conf = s->conf;
     struct control c = {.serve = s, .rng = {hs_rng_seed()}};
-    struct pg_catalog_setup setup = {
-        .url = conf->database_url,
-        .application_name = conf->database_application_name,
-        .schemas = conf->database_schemas.v,
-        .n_schemas = conf->database_schemas.n,
-        .allow_login = conf->database_allow_login,
-        .connect_timeout = conf->database_pool_connect_timeout,
-        .statement_timeout = conf->database_statement_timeout,
-        .is_stopping = is_stopping,
-    };
+    struct serve_conf *conf = serve_conf_new(s->boot, /* owned= */ NULL);
     struct hs_err err;
     int code = CMD_FAILED;
-    hs_status status;
+    hs_status status = conf ? serve_source_new(conf, &c.source, &err) : hs_fail_memory(&err);
 
-    fill_api(&c);
-    status = fill_roles(&c, &setup.n_roles, &err);
-    setup.roles = c.roles;
-    if (!status)
-        status = pg_catalog_reader_new(&setup, &c.reader, &err);
-    if (!status) {
+    hs_list_init(&c.reloaders);
+    serve_conf_unref(conf);
+    if (status)
+        log_no_start(&err);
+    else
         code = run(&c);
-    } else {
-        hs_log_begin(HS_LOG_ERROR, "could not start");
-        hs_log_err(&err);
-        hs_log_end();
-    }
+    serve_admin_hide(s);
     serve_free_workers(s);
-    pg_catalog_reader_free(c.reader);
-    hs_free(c.roles);
+    serve_source_free(c.source);
     return code;
 }

@@ -19,14 +19,34 @@ const struct cmd cmd_table[] = {
     {"serve", "[--config FILE] [--set NAME=VALUE]...", "serve the API over a PostgreSQL database",
      "Connects to the database of the configuration (database.url, or the PG* variables) and serves its\n"
      "tables over HTTP until SIGTERM or SIGINT, which lets requests under way finish. SIGHUP reads the\n"
-     "database's catalog again.",
+     "configuration and the database's catalog again; a bad configuration is refused, and the old one\n"
+     "serves on.",
      cmd_serve},
-    {"config", "check | show | reference [options|errors|metrics]",
+    {"admin", "pause | resume | reload | status", "ask a running server",
+     "pause   holds statements back and closes all connections to the database, so that it can be\n"
+     "        switched or restarted; answers when all is quiet. Ends by itself after --timeout, or at\n"
+     "        once where not all is quiet by then\n"
+     "resume  lets them go on, with new connections\n"
+     "reload  reads the configuration and the catalog again, as SIGHUP does, and says what changed\n"
+     "status  says whether it is paused, and counts connections and waiting statements\n\n"
+     "The server is found by its admin.socket: --socket, or that of the configuration, or the demo's.",
+     cmd_admin},
+    {"config", "check | show | reference [options|errors|metrics|man]",
      "check, show or explain the options",
      "check      says whether the configuration is right, and what is unset but advisable\n"
      "show       prints every option with its value and origin; secrets are masked\n"
-     "reference  prints the reference of all options, of all errors, or of all metrics, as Markdown",
+     "reference  prints the reference of all options, of all errors, or of all metrics, as Markdown, or\n"
+     "           the manual page",
      cmd_config},
+    {"migrate", "up | status | verify | new NAME", "apply numbered SQL files to a database",
+     "up      applies the files NNNN_name.sql that the database has not had, in order, each in one\n"
+     "        transaction with its record in hasten.migration\n"
+     "status  lists all of them and what became of each\n"
+     "verify  fails unless every file is applied and unchanged\n"
+     "new     makes the next file\n\n"
+     "Connects to migrate.url, else to database.url, else by the PG* variables. Exit codes: 0 done,\n"
+     "1 failed (or verify found a difference), 2 asked wrongly.",
+     cmd_migrate},
     {"demo", "[--app DIR] [--data DIR] [--port N] [--fresh] [--seed-scale X]",
      "a private PostgreSQL, an example application, and the API over it",
      "Makes a PostgreSQL cluster of its own, loads the example application, serves it on the loopback\n"
@@ -37,6 +57,13 @@ const struct cmd cmd_table[] = {
      cmd_psql},
     {"token", "[--data DIR] --role ROLE [--claim NAME=VALUE]...", "sign a token for the demo",
      "Prints a token that the demo accepts: for `Authorization: Bearer TOKEN`.", cmd_token},
+    {"completion", "bash | zsh | fish", "print completions for a shell",
+     "Prints a script that lets the shell complete commands, options and settings.\n\n"
+     "bash  `source <(hasten completion bash)` in ~/.bashrc, or into a file named hasten in\n"
+     "      /usr/share/bash-completion/completions\n"
+     "zsh   into a file named _hasten in a folder of $fpath\n"
+     "fish  into ~/.config/fish/completions/hasten.fish",
+     cmd_completion},
     {"help", "[COMMAND]", "explain a command", "Explains a command, or lists all of them.",
      cmd_help},
     {"version", "", "print the version", "Prints the version.", cmd_version},
@@ -96,7 +123,7 @@ static void print_overview(FILE *to)
     (void)fprintf(to,
                   "hasten: a fast HTTP API over PostgreSQL\n\nusage: hasten COMMAND [OPTIONS]\n\n");
     for (size_t i = 0; i < cmd_table_len; i++)
-        (void)fprintf(to, "  %-9s %s\n", cmd_table[i].name, cmd_table[i].brief);
+        (void)fprintf(to, "  %-11s %s\n", cmd_table[i].name, cmd_table[i].brief);
     (void)fprintf(to, "\n`hasten help COMMAND` says more. To begin: `hasten demo`.\n");
 }
 

@@ -8,6 +8,8 @@
 
 #include "core/buf.h"
 
+/* docs/reference/hasten.1, from the table of commands, their options, and conf/options.def. */
+void cmd_reference_man(struct hs_buf *out);
 void cmd_reference_errors(struct hs_buf *out);
 void cmd_reference_metrics(struct hs_buf *out);
 

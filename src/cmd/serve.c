@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -25,33 +26,51 @@
 #include "core/rng.h"
 #include "net/listen.h"
 
-/* What a worker answers. The first column is the path; API tables hang below api.path. */
-static void fill_routes(struct serve_worker *w)
+/* What tables take; which of them a path takes is the handler's to say. */
+enum { SERVE_METHODS = HTTP_GET | HTTP_POST | HTTP_PUT | HTTP_PATCH | HTTP_DELETE };
+
+/*
+ * What a worker answers; returns the number of routes. The first column is the path, NULL where the route
+ * is switched off; API tables hang below api.path.
+ */
+static size_t fill_routes(struct serve_worker *w, struct http_route *to)
 {
-    const struct conf *c = w->serve->conf;
+    const struct conf *c = w->conf->conf;
     struct observe_state *state = &w->serve->state;
-    const struct http_route routes[SERVE_ROUTES] = {
+    const char *metrics = c->observe_metrics ? "/metrics" : NULL;
+    const struct http_route routes[] = {
         {"/health/live", HTTP_ROUTE_EXACT, HTTP_GET, true, &observe_live_handler, state},
         {"/health/ready", HTTP_ROUTE_EXACT, HTTP_GET, true, &observe_ready_handler, state},
         {"/health", HTTP_ROUTE_EXACT, HTTP_GET, true, &observe_health_handler, state},
         {"/", HTTP_ROUTE_EXACT, HTTP_GET, false, &api_index_handler, w->api},
-        {c->api_path.p, HTTP_ROUTE_PREFIX, HTTP_GET, false, &api_table_handler, w->api},
-        {"/metrics", HTTP_ROUTE_EXACT, HTTP_GET, true, &observe_metrics_handler, state},
+        {c->api_path.p, HTTP_ROUTE_PREFIX, SERVE_METHODS, false, &api_table_handler, w->api},
+        {metrics, HTTP_ROUTE_EXACT, HTTP_GET, true, &observe_metrics_handler, state},
     };
+    size_t n = 0;
 
-    memcpy(w->routes, routes, sizeof(routes));
+    _Static_assert(HS_LEN(routes) <= SERVE_ROUTES, "room for every route");
+    for (size_t i = 0; i < HS_LEN(routes); i++) {
+        if (routes[i].path)
+            to[n++] = routes[i];
+    }
+    return n;
 }
 
-/* What every request that is not open passes first, in order. */
-static void fill_steps(struct serve_worker *w)
+/* What every request that is not open passes first, in order; returns the number of steps. */
+static size_t fill_steps(struct serve_worker *w)
 {
-    w->steps[0] = (struct http_step_row){&edge_auth_step, w->auth};
+    const struct http_step_row steps[] = {{&edge_auth_step, w->auth}};
+
+    _Static_assert(HS_LEN(steps) <= SERVE_STEPS, "room for every step");
+    memcpy(w->steps, steps, sizeof(steps));
+    return HS_LEN(steps);
 }
 
-static hs_status make_pool(struct serve_worker *w, struct hs_err *reterr)
+static void fill_pool(const struct serve_worker *w, struct pg_pool_setup *to)
 {
-    const struct conf *c = w->serve->conf;
-    const struct pg_pool_setup setup = {
+    const struct conf *c = w->conf->conf;
+
+    *to = (struct pg_pool_setup){
         .loop = w->loop,
         .metrics = w->metrics,
         .budget = &w->serve->budget,
@@ -74,74 +93,94 @@ static hs_status make_pool(struct serve_worker *w, struct hs_err *reterr)
         .statements_max = c->database_pool_statements_max,
         .seed = hs_rng_seed(),
     };
+}
 
+static hs_status make_pool(struct serve_worker *w, struct hs_err *reterr)
+{
+    struct pg_pool_setup setup;
+
+    fill_pool(w, &setup);
     return pg_pool_new(&setup, &w->pool, reterr);
 }
 
-static hs_status make_auth(struct serve_worker *w, struct hs_err *reterr)
+hs_status serve_auth_new(const struct serve_worker *w, const struct conf *conf,
+                         struct edge_auth **ret_auth, struct hs_err *reterr)
 {
-    const struct conf *c = w->serve->conf;
     const struct edge_auth_setup setup = {
-        .roles = c->auth_roles.v,
-        .n_roles = c->auth_roles.n,
-        .anonymous_role = c->auth_anonymous_role,
-        .secret = c->auth_jwt_secret,
-        .public_key = c->auth_jwt_public_key,
-        .audience = c->auth_jwt_audience,
-        .role_claim = c->auth_jwt_role_claim,
-        .clock_skew = c->auth_jwt_clock_skew,
-        .token_max = c->auth_jwt_max,
-        .cache_max = c->auth_jwt_cache,
+        .roles = conf->auth_roles.v,
+        .n_roles = conf->auth_roles.n,
+        .anonymous_role = conf->auth_anonymous_role,
+        .limits = conf->auth_limits.v,
+        .n_limits = conf->auth_limits.n,
+        .secret = conf->auth_jwt_secret,
+        .public_key = conf->auth_jwt_public_key,
+        .audience = conf->auth_jwt_audience,
+        .role_claim = conf->auth_jwt_role_claim,
+        .clock_skew = conf->auth_jwt_clock_skew,
+        .token_max = conf->auth_jwt_max,
+        .cache_max = conf->auth_jwt_cache,
         .metrics = w->metrics,
         .wall = hs_wall_now,
     };
 
-    return edge_auth_new(&setup, &w->auth, reterr);
+    return edge_auth_new(&setup, ret_auth, reterr);
 }
 
 /* Less than one answer would refuse the largest for ever. */
-static size_t output_share(const struct serve *s)
+static size_t output_share(const struct serve_worker *w)
 {
-    size_t share = s->conf->server_output_total / s->n_workers;
+    const struct conf *c = w->conf->conf;
+    size_t share = c->server_output_total / w->serve->n_workers;
 
-    return share > s->conf->server_answer_max ? share : s->conf->server_answer_max;
+    return share > c->server_answer_max ? share : c->server_answer_max;
+}
+
+static void fill_limits(const struct serve_worker *w, struct http_limits *to)
+{
+    const struct conf *c = w->conf->conf;
+
+    *to = (struct http_limits){
+        .idle_timeout = c->server_idle_timeout,
+        .header_timeout = c->server_header_timeout,
+        .body_timeout = c->server_body_timeout,
+        .write_timeout = c->server_write_timeout,
+        .request_line_max = c->server_request_line_max,
+        .headers_max = c->server_headers_max,
+        .headers_count_max = c->server_headers_max_count,
+        .body_max = c->server_body_max,
+        .pipeline_max = c->server_pipeline_max,
+        .output_max = c->server_output_max,
+        .output_total = output_share(w),
+        .request_memory_max = c->server_request_memory_max,
+        .answer_max = c->server_answer_max,
+        .connections_max = c->server_connections_max,
+        .timing = c->server_timing,
+        .access_log = c->log_access,
+    };
 }
 
 static hs_status make_http(struct serve_worker *w, struct hs_err *reterr)
 {
-    const struct conf *c = w->serve->conf;
-    const struct http_server_setup setup = {
+    struct http_server_setup setup = {
         .loop = w->loop,
         .metrics = w->metrics,
-        .limits =
-            {
-                .idle_timeout = c->server_idle_timeout,
-                .header_timeout = c->server_header_timeout,
-                .body_timeout = c->server_body_timeout,
-                .write_timeout = c->server_write_timeout,
-                .request_line_max = c->server_request_line_max,
-                .headers_max = c->server_headers_max,
-                .headers_count_max = c->server_headers_max_count,
-                .body_max = c->server_body_max,
-                .pipeline_max = c->server_pipeline_max,
-                .output_max = c->server_output_max,
-                .output_total = output_share(w->serve),
-                .request_memory_max = c->server_request_memory_max,
-                .answer_max = c->server_answer_max,
-                .connections_max = c->server_connections_max,
-                .timing = c->server_timing,
-                .access_log = c->log_access,
-            },
-        .routes = w->routes,
-        .n_routes = c->observe_metrics ? 6 : 5,
+        .routes = w->routes[0],
+        .n_routes = fill_routes(w, w->routes[0]),
         .steps = w->steps,
-        .n_steps = 1,
+        .n_steps = fill_steps(w),
         .connections = &w->serve->connections,
     };
 
-    fill_routes(w);
-    fill_steps(w);
+    fill_limits(w, &setup.limits);
     return http_server_new(&setup, &w->http, reterr);
+}
+
+static hs_status make_admin(struct serve_worker *w, struct hs_err *reterr)
+{
+    struct http_limits limits;
+
+    fill_limits(w, &limits);
+    return serve_admin_new(w, &limits, reterr);
 }
 
 /* The database comes and goes for a worker: one line each time. */
@@ -173,10 +212,11 @@ static void on_tick(void *arg)
         atomic_fetch_sub(&w->serve->state.pools_up, 1);
 }
 
-static hs_status make_worker(struct serve_worker *w, struct hs_err *reterr)
+static hs_status make_worker(struct serve_worker *w, struct serve_conf *conf, struct hs_err *reterr)
 {
     hs_status status;
 
+    w->conf = serve_conf_ref(conf);
     w->metrics = hs_metrics_new();
     if (!w->metrics)
         return hs_fail_memory(reterr);
@@ -184,11 +224,13 @@ static hs_status make_worker(struct serve_worker *w, struct hs_err *reterr)
     if (!status)
         status = make_pool(w, reterr);
     if (!status)
-        status = make_auth(w, reterr);
+        status = serve_auth_new(w, w->conf->conf, &w->auth, reterr);
     if (!status)
-        status = api_worker_new(w->pool, &w->api, reterr);
+        status = api_worker_new(w->loop, w->pool, &w->api, reterr);
     if (!status)
         status = make_http(w, reterr);
+    if (!status && w->index == 0 && w->conf->conf->admin_socket.n)
+        status = make_admin(w, reterr);
     if (!status)
         status = net_timer_new(w->loop, on_tick, w, &w->tick, reterr);
     if (!status)
@@ -207,7 +249,7 @@ static hs_status listen_all(struct serve *s, struct hs_str addr, bool is_first,
     for (unsigned i = 0; i < s->n_workers && !status; i++) {
         int fd;
 
-        status = net_listen(addr, (unsigned)s->conf->server_backlog, &fd, reterr);
+        status = net_listen(addr, (unsigned)s->boot->server_backlog, &fd, reterr);
         if (status)
             break;
         if (!port) {
@@ -243,7 +285,7 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-hs_status serve_start_workers(struct serve *s, struct hs_err *reterr)
+hs_status serve_start_workers(struct serve *s, struct serve_conf *conf, struct hs_err *reterr)
 {
     hs_status status = HS_OK;
 
@@ -253,10 +295,10 @@ hs_status serve_start_workers(struct serve *s, struct hs_err *reterr)
     for (unsigned i = 0; i < s->n_workers && !status; i++) {
         s->workers[i].serve = s;
         s->workers[i].index = i;
-        status = make_worker(&s->workers[i], reterr);
+        status = make_worker(&s->workers[i], conf, reterr);
     }
-    for (size_t i = 0; i < s->conf->server_listen.n && !status; i++)
-        status = listen_all(s, s->conf->server_listen.v[i], i == 0, reterr);
+    for (size_t i = 0; i < s->boot->server_listen.n && !status; i++)
+        status = listen_all(s, s->boot->server_listen.v[i], i == 0, reterr);
     for (unsigned i = 0; i < s->n_workers && !status; i++) {
         struct serve_worker *w = &s->workers[i];
 
@@ -272,6 +314,59 @@ hs_status serve_start_workers(struct serve *s, struct hs_err *reterr)
     return status;
 }
 
+/* ---- a reload ---- */
+
+/* Only memory can lack here: what a configuration can get wrong was tried before it was mailed. */
+static void complain(const struct hs_err *err)
+{
+    hs_log_begin(HS_LOG_ERROR, "configuration not taken by a worker");
+    hs_log_err(err);
+    hs_log_end();
+}
+
+static void take_conf(struct serve_worker *w, struct serve_conf *conf, struct edge_auth *auth)
+{
+    struct http_route *routes = w->routes[!w->routes_in_use];
+    struct serve_conf *before = w->conf;
+    struct edge_auth *auth_before = w->auth;
+    struct http_limits limits;
+    struct pg_pool_setup pool;
+    struct hs_err err;
+
+    w->conf = conf;
+    fill_limits(w, &limits);
+    if (http_server_reload(w->http, &limits, routes, fill_routes(w, routes), &err)) {
+        complain(&err);
+        w->conf = before;
+        before = conf;
+        auth_before = auth;
+    } else {
+        w->routes_in_use = !w->routes_in_use;
+        w->auth = auth;
+        (void)fill_steps(w);
+        /* Of all workers: each says the same, before its own pool looks. */
+        atomic_store(&w->serve->budget.max, (unsigned)conf->conf->database_pool_max);
+        atomic_store(&w->serve->budget.min, (unsigned)conf->conf->database_pool_min);
+        fill_pool(w, &pool);
+        if (pg_pool_tune(w->pool, &pool, &err))
+            complain(&err);
+    }
+    edge_auth_free(auth_before);
+    serve_conf_unref(before);
+}
+
+void serve_worker_update(struct serve_update *update)
+{
+    struct serve_worker *w = update->worker;
+
+    if (update->conf)
+        take_conf(w, update->conf, update->auth);
+    api_worker_set_model(w->api, update->model);
+    hs_free(update);
+}
+
+/* ---- the end ---- */
+
 static void on_pool_closed(void *arg)
 {
     struct serve_worker *w = arg;
@@ -285,14 +380,20 @@ static void on_http_drained(void *arg)
 {
     struct serve_worker *w = arg;
 
+    if (--w->draining)
+        return;
     pg_pool_close(w->pool, on_pool_closed, w);
 }
 
 static void on_drain_mail(struct net_mail *mail)
 {
     struct serve_worker *w = HS_CONTAINER(mail, struct serve_worker, drain_mail);
+    hs_us bound = w->conf->conf->server_drain_timeout;
 
-    http_server_drain(w->http, w->serve->conf->server_drain_timeout, on_http_drained, w);
+    w->draining = w->admin ? 2 : 1;
+    http_server_drain(w->http, bound, on_http_drained, w);
+    if (w->admin)
+        http_server_drain(w->admin, bound, on_http_drained, w);
 }
 
 void serve_drain_workers(struct serve *s)
@@ -314,12 +415,14 @@ void serve_free_workers(struct serve *s)
             (void)pthread_join(w->thread, NULL);
         if (w->loop)
             net_loop_deliver(w->loop); /* a model may still be in the mail */
+        http_server_free(w->admin);
         http_server_free(w->http);
         api_worker_free(w->api);
         edge_auth_free(w->auth);
         pg_pool_free(w->pool);
         net_timer_free(w->tick);
         net_loop_free(w->loop);
+        serve_conf_unref(w->conf);
     }
     hs_free(s->workers);
     s->workers = NULL;
@@ -328,13 +431,13 @@ void serve_free_workers(struct serve *s)
 /* One worker a processor, but never so many that one has less than two database connections. */
 static hs_status choose_workers(struct serve *s, struct hs_err *reterr)
 {
-    uint64_t asked = s->conf->server_workers;
-    uint64_t most = s->conf->database_pool_max / 2;
+    uint64_t asked = s->boot->server_workers;
+    uint64_t most = s->boot->database_pool_max / 2;
     cpu_set_t set;
 
     if (asked > most) {
         hs_fail(reterr, HS_E_CONFIG, "server.workers is %llu but database.pool.max is only %llu",
-                (unsigned long long)asked, (unsigned long long)s->conf->database_pool_max);
+                (unsigned long long)asked, (unsigned long long)s->boot->database_pool_max);
         hs_err_why(reterr, "each worker needs at least two database connections");
         hs_err_hint(reterr, "Lower server.workers or raise database.pool.max.");
         return HS_E_CONFIG;
@@ -343,6 +446,13 @@ static hs_status choose_workers(struct serve *s, struct hs_err *reterr)
         asked = sched_getaffinity(0, sizeof(set), &set) == 0 ? (uint64_t)CPU_COUNT(&set) : 1;
     s->n_workers = (unsigned)(asked > most ? most : asked);
     return HS_OK;
+}
+
+static bool wakes(const struct serve *s, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    return epoll_ctl(s->wake_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 static hs_status open_signals(struct serve *s, struct hs_err *reterr)
@@ -357,9 +467,53 @@ static hs_status open_signals(struct serve *s, struct hs_err *reterr)
     (void)signal(SIGPIPE, SIG_IGN);
     s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     s->finished_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->signal_fd < 0 || s->finished_fd < 0)
+    s->wake_fd = epoll_create1(EPOLL_CLOEXEC);
+    s->note_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->signal_fd < 0 || s->finished_fd < 0 || s->note_fd < 0 || s->wake_fd < 0 ||
+        !wakes(s, s->signal_fd) || !wakes(s, s->note_fd))
         return hs_fail(reterr, HS_E_IO, "could not open a signal descriptor");
     return HS_OK;
+}
+
+static void close_signals(const struct serve *s)
+{
+    const int fds[] = {s->signal_fd, s->finished_fd, s->note_fd, s->wake_fd};
+
+    for (size_t i = 0; i < HS_LEN(fds); i++) {
+        if (fds[i] >= 0)
+            (void)close(fds[i]);
+    }
+}
+
+void serve_note(struct serve *s, struct serve_note *note)
+{
+    struct serve_note *next = atomic_load_explicit(&s->notes, memory_order_relaxed);
+    uint64_t one = 1;
+
+    do {
+        note->next = next;
+    } while (!atomic_compare_exchange_weak_explicit(&s->notes, &next, note, memory_order_release,
+                                                    memory_order_relaxed));
+    HS_BUG_ON(write(s->note_fd, &one, sizeof(one)) != (ssize_t)sizeof(one));
+}
+
+struct serve_note *serve_take_notes(struct serve *s)
+{
+    struct serve_note *note;
+    struct serve_note *first = NULL;
+    uint64_t count;
+
+    if (read(s->note_fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
+        return NULL;
+    note = atomic_exchange_explicit(&s->notes, NULL, memory_order_acquire);
+    while (note) {
+        struct serve_note *next = note->next;
+
+        note->next = first;
+        first = note;
+        note = next;
+    }
+    return first;
 }
 
 /* A descriptor per client: take what the administrator allows. */
@@ -375,7 +529,12 @@ static void raise_descriptors(void)
 
 int serve_run(const struct conf *conf, const struct serve_hooks *hooks)
 {
-    struct serve s = {.conf = conf, .hooks = hooks, .signal_fd = -1, .finished_fd = -1};
+    struct serve s = {.boot = conf,
+                      .hooks = hooks,
+                      .signal_fd = -1,
+                      .finished_fd = -1,
+                      .note_fd = -1,
+                      .wake_fd = -1};
     struct hs_err err;
     int code = CMD_FAILED;
     hs_status status;
@@ -386,8 +545,8 @@ int serve_run(const struct conf *conf, const struct serve_hooks *hooks)
     s.metrics = hs_metrics_new();
     status = s.metrics ? choose_workers(&s, &err) : hs_fail_memory(&err);
     s.state.workers = s.n_workers;
-    s.budget.max = (unsigned)conf->database_pool_max;
-    s.budget.min = (unsigned)conf->database_pool_min;
+    atomic_init(&s.budget.max, (unsigned)conf->database_pool_max);
+    atomic_init(&s.budget.min, (unsigned)conf->database_pool_min);
     s.budget.workers = s.n_workers;
     if (!status)
         status = open_signals(&s, &err);
@@ -398,29 +557,38 @@ int serve_run(const struct conf *conf, const struct serve_hooks *hooks)
         hs_log_err(&err);
         hs_log_end();
     }
-    if (s.signal_fd >= 0)
-        (void)close(s.signal_fd);
-    if (s.finished_fd >= 0)
-        (void)close(s.finished_fd);
+    close_signals(&s);
     return code;
+}
+
+static hs_status load(void *arg, struct conf **ret_conf, struct hs_err *reterr)
+{
+    return cmd_conf_read(arg, ret_conf, reterr);
 }
 
 int cmd_serve(int argc, char **argv)
 {
     const char *file = NULL;
     struct args_list sets = {.n = 0};
+    struct cmd_conf_source source;
+    const struct serve_hooks hooks = {.load = load, .arg = &source};
     const struct args_opt opts[] = {CMD_CONF_OPTS(&file, &sets)};
     struct args args = {.command = "serve", .opts = opts, .n_opts = HS_LEN(opts)};
+    struct hs_err err;
     struct conf *conf;
     int code = args_parse(&args, argc, argv);
 
     if (code >= 0)
         return code;
-    code = cmd_conf_load(file, &sets, &conf);
+    code = cmd_conf_source(file, &sets, &source);
     if (code)
         return code;
+    if (cmd_conf_read(&source, &conf, &err)) {
+        cmd_complain(&err);
+        return err.status == HS_E_CONFIG ? CMD_USAGE : CMD_FAILED;
+    }
     hs_log_init((enum hs_log_level)conf->log_level, (enum hs_log_format)conf->log_format);
-    code = serve_run(conf, NULL);
+    code = serve_run(conf, &hooks);
     conf_free(conf);
     return code;
 }

@@ -3,7 +3,8 @@
  * cmd/serve.h - the running server: workers, and the control thread that watches over them.
  *
  * The calling thread becomes the control thread: it reads the catalog, publishes models, waits for
- * signals. SIGTERM and SIGINT drain; a second one ends at once. SIGHUP reads the catalog again.
+ * signals. SIGTERM and SIGINT drain; a second one ends at once. SIGHUP reads the configuration and the catalog
+ * again.
  */
 #ifndef CMD_SERVE_H
 #define CMD_SERVE_H
@@ -13,6 +14,8 @@
 struct serve_hooks {
     /* Called once, when the first model is published and all workers listen. */
     void (*ready)(void *arg, unsigned port);
+    /* Makes the configuration anew, for a reload; NULL: it cannot. Faults as of conf_load(). */
+    hs_status (*load)(void *arg, struct conf **ret_conf, struct hs_err *reterr);
     void *arg;
 };
 

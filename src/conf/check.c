@@ -13,9 +13,10 @@
 #include <stdio.h>
 
 #include "conf/conf_int.h"
+#include "conf/limits.h"
 #include "core/identity.h"
 
-enum { KEY_MIN = 32, APPLICATION_NAME_MAX = 63 };
+enum { KEY_MIN = 32, APPLICATION_NAME_MAX = 63, SOCKET_PATH_MAX = 107 };
 
 #define CHECK(call)                 \
     do {                            \
@@ -142,6 +143,38 @@ static hs_status check_roles(struct conf_loader *l)
     return HS_OK;
 }
 
+static bool is_role(const struct conf *c, struct hs_str name)
+{
+    bool found = hs_str_eq(name, c->auth_anonymous_role);
+
+    for (size_t i = 0; i < c->auth_roles.n && !found; i++)
+        found = hs_str_eq(name, c->auth_roles.v[i]);
+    return found;
+}
+
+static hs_status check_limits(struct conf_loader *l)
+{
+    const struct conf_list *list = &l->conf->auth_limits;
+    struct conf_limits one;
+    struct conf_limits other;
+    struct hs_str bad;
+    const char *expected;
+
+    for (size_t i = 0; i < list->n; i++) {
+        if (!conf_parse_limits(list->v[i], &one, &bad, &expected))
+            return fail_text(l, CONF_ID_auth_limits, bad, expected);
+        if (!is_role(l->conf, one.role))
+            return fail_text(l, CONF_ID_auth_limits, one.role,
+                             "a role of auth.roles, or auth.anonymous_role");
+        for (size_t j = 0; j < i; j++) {
+            if (conf_parse_limits(list->v[j], &other, &bad, &expected) &&
+                hs_str_eq(one.role, other.role))
+                return fail_text(l, CONF_ID_auth_limits, list->v[i], "one row for each role");
+        }
+    }
+    return HS_OK;
+}
+
 /* As net/listen.h takes it: "v4:port", "[v6]:port" or "*:port", port 0 (any free one) to 65535. */
 static bool is_address(struct hs_str s)
 {
@@ -240,8 +273,12 @@ hs_status conf_check(struct conf_loader *l)
     CHECK(check_key(l, CONF_ID_api_cursor_secret));
     CHECK(check_public_key(l));
     CHECK(check_roles(l));
+    CHECK(check_limits(l));
     CHECK(check_server(l));
     CHECK(check_path(l));
+    if (c->admin_socket.n > SOCKET_PATH_MAX)
+        return fail_text(l, CONF_ID_admin_socket, c->admin_socket,
+                         "a path of at most 107 bytes, as unix(7) has it");
     if (c->database_schemas.n == 0)
         return fail(l, CONF_ID_database_schemas, "an empty list", "at least one schema");
     if (c->database_application_name.n > APPLICATION_NAME_MAX)

@@ -52,6 +52,15 @@ hs_status conf_load(const char *file, const struct conf_override *overrides, siz
 void conf_free(struct conf *conf);
 
 /*
+ * For a reload: `now` is what was read, `running` what is in force. Appends the names of the options that
+ * differ, ", " between them: to `changed` those that take effect, to `fixed` those that need a restart;
+ * the latter get the running values back in `now`, whose texts stay those of `running`: it, or the
+ * configuration that it had them from, must outlive `now`. No value is ever named.
+ */
+void conf_change(struct conf *now, const struct conf *running, struct hs_buf *changed,
+                 struct hs_buf *fixed);
+
+/*
  * Every option with value, unit and origin (default, file:line, environment, command line), as
  * YAML; secrets masked.
  */

@@ -37,6 +37,7 @@ struct conf_option {
     const char *min; /* of an ENUM: its words, separated by | */
     const char *max;
     const char *prose;
+    bool is_fixed; /* cannot change while the server runs */
 };
 
 extern const struct conf_option conf_options[CONF_OPTIONS];

@@ -10,7 +10,9 @@
 
 const struct conf_option conf_options[CONF_OPTIONS] = {
 #define CONF(type, field, name, def, min, max, prose) \
-    {name, CONF_##type, offsetof(struct conf, field), def, min, max, prose},
+    {name, CONF_##type, offsetof(struct conf, field), def, min, max, prose, /* is_fixed= */ false},
+#define CONF_FIXED(type, field, name, def, min, max, prose) \
+    {name, CONF_##type, offsetof(struct conf, field), def, min, max, prose, /* is_fixed= */ true},
 #include "conf/options.def"
 #undef CONF
 };

@@ -21,6 +21,10 @@ static const char intro[] =
     "`hasten config check` says whether a configuration is right, `hasten config show` what it comes to\n"
     "and where each value is from.\n"
     "\n"
+    "`hasten serve` reads the file anew, and the files that secrets are in, on SIGHUP, on `hasten admin\n"
+    "reload` and on `NOTIFY hasten, 'reload config'`. All of it takes effect at once, or, where something is\n"
+    "wrong, none of it. The options that need a restart say so below.\n"
+    "\n"
     "## The file\n"
     "\n"
     "YAML. A dot in a name is a step into a section:\n"
@@ -102,7 +106,7 @@ static void add_row(struct hs_buf *out, const struct conf_option *o)
     add_limits(out, o);
     hs_buf_add_lit(out, " | ");
     add_cell(out, o->prose);
-    hs_buf_add_lit(out, " |\n");
+    hs_buf_add(out, o->is_fixed ? HS_STR(" *Needs a restart.* |\n") : HS_STR(" |\n"));
 }
 
 void conf_reference(struct hs_buf *out)

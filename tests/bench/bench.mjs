@@ -13,6 +13,7 @@ import { Hasten, SECRET, exampleConfig } from '../e2e/harness/hasten.mjs';
 import { now, sign } from '../e2e/harness/jwt.mjs';
 import { Pg } from '../e2e/harness/pg.mjs';
 import { random, sleep } from '../e2e/harness/util.mjs';
+import { bulk, insert } from './write.mjs';
 import {
     alternate, bestPgbench, buildGenerator, connectionLimit, cpuPerAnswer, family, holdConnections,
     initPgbench, median, requestFile, residentOf, runLoad, startFastify, startNginx,
@@ -122,6 +123,9 @@ async function checkAnswers() {
     assert.deepEqual(Object.keys(list.body.data[0]).sort(), FIELDS.split(',').sort());
     assert.deepEqual(list.body.data.map((row) => row.createdAt.slice(0, 19)), peer.data.map((row) => row.createdAt.slice(0, 19)));
 }
+
+/** What the benches of writes share with these. */
+const writing = { flags, rounds: ROUNDS, seconds: SECONDS, record, keep: kept };
 
 // ---- benches ---------------------------------------------------------------
 
@@ -255,6 +259,8 @@ async function cursor() {
 }
 
 const BENCHES = {
+    insert: () => insert(writing),
+    bulk: () => bulk(writing),
     single,
     'single-tenants': () => tenants('single-tenants', singleFile, singleTenantsFile, '≥ 0.6'),
     list,

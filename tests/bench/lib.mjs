@@ -49,11 +49,12 @@ export async function alternate(rounds, contenders) {
 
 let files = 0;
 
-/** Writes requests for the generator: [path, token?]... -> the file's name. */
+/** Writes requests for the generator: [path, token?, body?]... -> the file's name. With a body it is a POST. */
 export function requestFile(list) {
     const file = path.join(folder, `requests-${++files}`);
-    fs.writeFileSync(file, list.map(([target, token]) => `GET ${target} HTTP/1.1\r\nHost: 127.0.0.1\r\n` +
-        `${token ? `Authorization: Bearer ${token}\r\n` : ''}\r\n`).join(''));
+    fs.writeFileSync(file, list.map(([target, token, body]) => `${body ? 'POST' : 'GET'} ${target} HTTP/1.1\r\nHost: 127.0.0.1\r\n` +
+        `${token ? `Authorization: Bearer ${token}\r\n` : ''}` +
+        `${body ? `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` : ''}\r\n${body ?? ''}`).join(''));
     return file;
 }
 
@@ -178,6 +179,15 @@ export async function bestPgbench(pg, { seconds, clients = [1, 2, 4, 8, 16] }) {
         best = Math.max(best, Number(/^tps = ([\d.]+)/m.exec(stdout)[1]));
     }
     return best;
+}
+
+/** tps of one statement, prepared, by `clients` clients. */
+export async function pgbenchScript(pg, db, sql, { seconds, clients }) {
+    const file = path.join(folder, 'script.sql');
+    fs.writeFileSync(file, sql);
+    const { stdout } = await run('/usr/lib/postgresql/15/bin/pgbench', ['-n', '-M', 'prepared', '-f', file, '-T', seconds,
+        '-c', clients, '-j', 2, '-h', pg.folder, '-p', pg.port, '-U', 'postgres', db].map(String));
+    return Number(/^tps = ([\d.]+)/m.exec(stdout)[1]);
 }
 
 /** A pgbench database whose table has as many rows as the example has clients (100,000 per unit of scale). */

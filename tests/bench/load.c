@@ -12,7 +12,7 @@
  * Refuses: to reconnect, to retry, to pace.
  *
  * usage: load PORT CONNECTIONS SECONDS DEPTH FILE
- *   FILE    GET requests, one behind the other, as they are sent; picked at random
+ *   FILE    requests, one behind the other, as they are sent; picked at random
  *   DEPTH   requests sent in one piece before their answers are awaited
  *   SECONDS 0: each connection makes one request, then all stay open until stdin ends
  */
@@ -106,6 +106,15 @@ static double percentile_us(double part)
     return 0;
 }
 
+/* Bytes of the body behind a head, as its Content-Length says. */
+static size_t body_of(const char *head, size_t n)
+{
+    static const char name[] = "\r\nContent-Length: ";
+    const char *at = memmem(head, n, name, sizeof(name) - 1);
+
+    return at ? strtoul(at + sizeof(name) - 1, NULL, 10) : 0;
+}
+
 static void read_requests(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -125,6 +134,9 @@ static void read_requests(const char *path)
         if (!stop)
             fail("the last request is not complete");
         stop += 4;
+        stop += body_of(p, (size_t)(stop - p));
+        if (stop > end)
+            fail("the last request is not complete");
         load.requests[load.request_count++] = (struct slice){p, (size_t)(stop - p)};
         p = stop;
     }

@@ -143,6 +143,11 @@ const REFUSED = {
     'another expectation': [417, post('Content-Length: 3\r\nExpect: tea')],
 };
 
+const CODES = {
+    400: 'bad_request', 413: 'body_too_large', 414: 'uri_too_long', 417: 'expectation_failed', 431: 'headers_too_large',
+    501: 'transfer_coding', 505: 'http_version',
+};
+
 for (const [name, [status, bytes]] of Object.entries(REFUSED)) {
     test(`refused: ${name}`, () => withClient(async (client) => {
         await client.send(GET + bytes + GET);
@@ -151,6 +156,7 @@ for (const [name, [status, bytes]] of Object.entries(REFUSED)) {
         assert.equal(answer.status, status);
         assert.equal(answer.headers.connection, 'close');
         assert.deepEqual(Object.keys(answer.json()), ['code', 'message', 'details', 'hint']);
+        assert.equal(answer.json().code, CODES[status]);
         assert.equal(await client.closing(), '', 'what comes behind is not read as a request');
         assert.equal(client.error, null, 'FIN, no RST');
     }));
@@ -178,7 +184,8 @@ test('100 (Continue) only where the body will be read', () => withClient(async (
 test('time limits: 408 for a late head or body, silence for an idle connection', async () => {
     await withClient(async (client) => {
         await client.send('GET /health/li');
-        assert.equal((await client.response()).status, 408);
+        const answer = await client.response();
+        assert.deepEqual([answer.status, answer.json().code], [408, 'request_timeout']);
         assert.equal(await client.closing(), '');
     });
     await withClient(async (client) => {

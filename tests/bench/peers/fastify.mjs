@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The peer: the same two answers as a typical backend writes them. Fastify 5,
+// The peer: the same answers as a typical backend writes them. Fastify 5,
 // npm's pg with a pool of 20, one process, parameters bound, no logging, and no
 // row-level security to pay for. usage: fastify.mjs PORT (DATABASE_URL is set)
 
@@ -32,6 +32,14 @@ app.get('/api/v1/clients', async (request, reply) => {
         `SELECT ${select(names)} FROM api.clients ${status ? 'WHERE status = $3' : ''}
          ORDER BY ${COLUMNS[sort]} ${order === 'desc' ? 'DESC' : 'ASC'} LIMIT $1 OFFSET $2`, values);
     return { data: rows, pagination: { page: Number(page), limit: Number(limit) } };
+});
+
+app.post('/api/v1/clients', async (request, reply) => {
+    const { companyId, firstName, lastName, email, phone } = request.body;
+    const { rows } = await pool.query(
+        `INSERT INTO api.clients (company_id, first_name, last_name, email, phone) VALUES ($1, $2, $3, $4, $5)
+         RETURNING ${select(Object.keys(COLUMNS))}`, [companyId, firstName, lastName, email ?? null, phone ?? null]);
+    return reply.code(201).send({ data: rows[0] });
 });
 
 await app.listen({ port: Number(process.argv[2]), host: '127.0.0.1' });

@@ -16,14 +16,16 @@ const FIELDS = ['id', 'companyId', 'firstName', 'lastName', 'email', 'status', '
 const COLUMNS = 'id, company_id, first_name, last_name, email, status, is_active';
 const VIOLATIONS_SHOWN = 10;
 
-/** {seconds, rng, seed} of the command line; prints the seed. */
+/** {seconds, rng, seed, full} of the command line; prints the seed. */
 export function chaosArguments(name) {
-    const { values } = parseArgs({ options: { seconds: { type: 'string', default: '30' }, seed: { type: 'string' } } });
+    const { values } = parseArgs({ options: {
+        seconds: { type: 'string', default: '30' }, seed: { type: 'string' }, full: { type: 'boolean', default: false },
+    } });
     const seed = Number(values.seed ?? newSeed());
     const seconds = Number(values.seconds);
     if (!Number.isInteger(seed) || !(seconds > 0)) throw new Error('--seconds and --seed need numbers');
-    console.log(`${name}: ${seconds} s, seed ${seed}`);
-    return { seconds, seed, rng: random(seed) };
+    console.log(`${name}: ${values.full ? 'full' : `${seconds} s`}, seed ${seed}`);
+    return { seconds, seed, rng: random(seed), full: values.full };
 }
 
 const toObject = (row) => JSON.stringify({
@@ -60,7 +62,7 @@ async function questions(pg, rng) {
 }
 
 /** What is wrong with a 503, or undefined. */
-function faultOf503(answer) {
+export function faultOf503(answer) {
     if (!/^[1-9]\d*$/.test(answer.headers['retry-after'] ?? '')) return 'a 503 without Retry-After';
     let body;
     try {

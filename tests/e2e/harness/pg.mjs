@@ -132,6 +132,7 @@ export class Pg {
      *   clientsPlus  scale (0.1 to 100) of the example application, to be found in database `clients_plus`
      *   settings     postgresql.conf settings, {name: value}
      *   fsync        off unless a test kills the machine, not the process
+     *   root         folder for its data: memory unless the disk is what is measured
      *   hba          text of pg_hba.conf; trust for all unless given
      *   tls          {cert, key} of makeCertificates(): accepts TLS
      */
@@ -143,8 +144,8 @@ export class Pg {
         return pg;
     }
 
-    constructor({ settings = {}, fsync = false, hba, tls } = {}) {
-        this.folder = own(tempDir('pg', dataRoot));
+    constructor({ settings = {}, fsync = false, root = dataRoot, hba, tls } = {}) {
+        this.folder = own(tempDir('pg', root));
         fs.chmodSync(this.folder, 0o755);
         this.data = path.join(this.folder, 'data');
         this.logFile = path.join(this.folder, 'log');
