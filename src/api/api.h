@@ -29,14 +29,14 @@ struct api_rules {
     uint64_t filters_max;
     uint64_t in_max;
     uint64_t include_rows_max;
-    bool camel_names;    /* api.names */
-    bool int8_as_string; /* api.int8 */
-    uint64_t rows_max;   /* of one request's body, api.body.rows_max */
-    hs_us idempotency_keep; /* api.idempotency.keep */
-    uint64_t batch_max;  /* requests of one batch, api.batch.max */
-    uint64_t stream_max; /* api.stream.max */
-    hs_us stream_lifetime;    /* api.stream.lifetime */
-    uint64_t stream_rate_min; /* bytes a second, api.stream.rate_min; 0 = no bound */
+    bool camel_names;            /* api.names */
+    bool int8_as_string;         /* api.int8 */
+    uint64_t rows_max;           /* of one request's body, api.body.rows_max */
+    hs_us idempotency_keep;      /* api.idempotency.keep */
+    uint64_t batch_max;          /* requests of one batch, api.batch.max */
+    uint64_t stream_max;         /* api.stream.max */
+    hs_us stream_lifetime;       /* api.stream.lifetime */
+    uint64_t stream_rate_min;    /* bytes a second, api.stream.rate_min; 0 = no bound */
     uint64_t anonymous_cost_max; /* api.anonymous.cost_max; 0 = no bound */
     enum api_comment comment;
 };

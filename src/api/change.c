@@ -423,6 +423,19 @@ static hs_status build(struct api_request *r, size_t form, const char *const *ke
 
 /* ---- the statement ---- */
 
+static bool is_tidy(const struct api_request *r)
+{
+    switch (r->change->tree.kind) {
+    case TREE_INSERT:
+        return r->table->pg->tidy.insert;
+    case TREE_UPDATE:
+        return r->table->pg->tidy.update;
+    case TREE_DELETE:
+        break;
+    }
+    return r->table->pg->tidy.delete;
+}
+
 static hs_status run_alone(struct api_worker *worker, struct api_request *r, struct hs_err *reterr)
 {
     return pg_pool_run(worker->pool, &r->query, reterr);
@@ -451,7 +464,7 @@ static hs_status submit(struct api_request *r, struct hs_err *reterr)
         return status;
     r->statement = statement;
     r->query.magic = PG_QUERY_MAGIC;
-    r->query.flags = r->table->pg->is_tidy ? PG_TIDY : 0;
+    r->query.flags = is_tidy(r) ? PG_TIDY : 0;
     r->query.sql = statement->text;
     r->query.sql_hash = statement->hash;
     r->query.who = r->req->identity;

@@ -40,6 +40,7 @@ hs_status api_worker_new(struct net_loop *loop, struct pg_pool *pool,
         return hs_fail_memory(reterr);
     worker->magic = API_WORKER_MAGIC;
     worker->loop = loop;
+    hs_list_init(&worker->streams_ready);
     worker->pool = pool;
     hs_buf_init(&worker->scratch, SQL_TEXT_MAX);
     *ret_worker = worker;
@@ -200,8 +201,8 @@ static const struct tree_node *quoted_filter(const struct tree_node *node, const
         struct hs_str rest = hs_str(message);
 
         (void)hs_str_cut(&rest, '"');
-        return node->value.n && hs_str_starts(rest, node->value) &&
-                       rest.n > node->value.n && rest.p[node->value.n] == '"'
+        return node->value.n && hs_str_starts(rest, node->value) && rest.n > node->value.n &&
+                       rest.p[node->value.n] == '"'
                    ? node
                    : NULL;
     }

@@ -23,9 +23,11 @@ struct api_worker {
     struct pg_pool *pool;
     struct api_hold *hold;   /* NULL before the first model */
     struct api_costs *costs; /* of anonymous statements (cost.c); NULL before the first */
-    struct hs_buf scratch; /* for statements */
+    struct hs_buf scratch;   /* for statements */
     struct net_loop *loop;
-    size_t streams; /* under way */
+    size_t streams;               /* under way */
+    size_t stream_turns;          /* FETCHes of streams that hold a turn */
+    struct hs_list streams_ready; /* those that wait for one */
 };
 
 enum { API_REQUEST_MAGIC = 0x41505251, API_WORKER_MAGIC = 0x4150574b };
@@ -42,9 +44,9 @@ struct api_request {
     const struct api_out_column *columns;
     size_t n_columns;
     hs_us submitted_at;
-    struct hs_str key;       /* an item's, as it was asked for */
-    struct hs_str binding;   /* of cursors; p == NULL: no cursors */
-    struct simple_query ask; /* set unless it is an item without parameters */
+    struct hs_str key;         /* an item's, as it was asked for */
+    struct hs_str binding;     /* of cursors; p == NULL: no cursors */
+    struct simple_query ask;   /* set unless it is an item without parameters */
     struct api_change *change; /* POST, PUT, PATCH, DELETE */
 };
 
@@ -54,9 +56,9 @@ struct api_change {
     struct body_rows body;
     struct tree_change tree;
     const struct tree_field **returning;
-    size_t n_shown;           /* of those that come back these are the answer's, then the key */
-    size_t *key_columns;      /* POST of one row: result columns of the key, for Location; or NULL */
-    bool is_one;              /* the answer is one row, not an array */
+    size_t n_shown;      /* of those that come back these are the answer's, then the key */
+    size_t *key_columns; /* POST of one row: result columns of the key, for Location; or NULL */
+    bool is_one;         /* the answer is one row, not an array */
     struct change_loan *loan; /* change_loan.c's */
 };
 

@@ -233,9 +233,9 @@ static hs_status build_soft_delete(struct api_build *build, struct api_table *ta
         column = pg_relation_column(table->pg, hs_str_trim(rest));
         if (!column)
             return bad_soft_delete(reterr, row, "The table has no such column.");
-        if (column->not_null || (column->type->kind != PG_KIND_DATE &&
-                                 column->type->kind != PG_KIND_TIMESTAMP &&
-                                 column->type->kind != PG_KIND_TIMESTAMPTZ))
+        if (column->not_null ||
+            (column->type->kind != PG_KIND_DATE && column->type->kind != PG_KIND_TIMESTAMP &&
+             column->type->kind != PG_KIND_TIMESTAMPTZ))
             return bad_soft_delete(reterr, row, "The column is not one that says when, or never.");
         table->soft_delete = column;
     }

@@ -63,7 +63,7 @@ struct api_table {
     struct api_relation *relations;
     size_t n_relations;
     const struct pg_column *soft_delete; /* set where a row counts as deleted; NULL = none */
-    const struct pg_column **search; /* columns named by api.search; wins over full text */
+    const struct pg_column **search;     /* columns named by api.search; wins over full text */
     size_t n_search;
     unsigned route_list;
     unsigned route_item;

@@ -328,7 +328,8 @@ static hs_status check_stream(const struct simple_reader *r, struct hs_err *rete
 
     if (q->tree.count != TREE_COUNT_NONE) {
         (void)hs_fail(reterr, HS_E_BAD_PARAMETER, "a stream has no count");
-        hs_err_hint(reterr, "Ask for a page of JSON with limit=1 and count for the number of rows.");
+        hs_err_hint(reterr,
+                    "Ask for a page of JSON with limit=1 and count for the number of rows.");
         return HS_E_BAD_PARAMETER;
     }
     if (q->page && !q->limit)

@@ -14,6 +14,10 @@
  * took. Rows that are suddenly much longer can so make one FETCH large: what the client does not take of
  * it waits in `rest`, and no other is asked for before that is empty.
  *
+ * Streams have no hurry, other requests have: of those of a worker one at a time fetches, in turn, so that
+ * PostgreSQL's processors are not full of streams. One whose FETCHes are slow would hold the others up
+ * and goes without a turn.
+ *
  * Nobody may take a part for the whole. Until the first FETCH has come nothing is sent, and a failure is
  * an answer like any other. After it the answer is left without its end, and the connection is closed:
  * a client of HTTP/1.1 sees that the last chunk is missing (RFC 9112, 8), one of HTTP/1.0 a reset.
@@ -31,11 +35,12 @@
 
 enum { STREAM_MAGIC = 0x5354524d };
 enum {
-    FETCH_FIRST = 64,        /* rows */
-    FETCH_ROWS_MAX = 1024,   /* so that suddenly long rows are not too many */
-    FETCH_GROWTH = 4,        /* times the rows of the last one, at most */
-    FETCH_BYTES = 128 << 10, /* what a FETCH shall bring */
-    PIECE_BYTES = 32 << 10,  /* handed to the connection at once */
+    TURNS = 1,              /* FETCHes of one worker's streams at once */
+    FETCH_FIRST = 64,       /* rows */
+    FETCH_ROWS_MAX = 1024,  /* so that suddenly long rows are not too many */
+    FETCH_GROWTH = 4,       /* times the rows of the last one, at most */
+    FETCH_BYTES = 64 << 10, /* what a FETCH shall bring */
+    PIECE_BYTES = 32 << 10, /* handed to the connection at once */
     REST_BYTES_MAX = 256 << 20,
     FETCH_TEXT = 64,
     HTTP_CLIENT_GONE = 499, /* in the log: nobody is there to see it */
@@ -43,6 +48,8 @@ enum {
 static const hs_us TICK = 200 * HS_MS;
 /* A statement that says nothing for longer keeps us from noticing that the client has left. */
 static const hs_us FETCH_TIME = 500 * HS_MS;
+/* What takes longer is no matter of turns. */
+static const hs_us FETCH_SHORT = 100 * HS_MS;
 /* Over so much waiting for the client its rate is taken. */
 static const hs_us RATE_TIME = 30 * HS_SECOND;
 
@@ -57,7 +64,10 @@ struct stream {
     struct net_timer *tick;
     struct api_rows_opts opts;
     char fetch[FETCH_TEXT];
-    size_t asked; /* rows, of the FETCH under way */
+    size_t asked;        /* rows, of the FETCH under way */
+    struct hs_list turn; /* in worker->streams_ready */
+    bool is_short;       /* its FETCHes are: it takes turns */
+    bool has_turn;
     hs_us asked_at;
     uint64_t rows;      /* written */
     uint64_t given;     /* bytes handed to the connection */
@@ -246,6 +256,7 @@ static void on_ended(struct pg_loan *loan, const struct hs_err *err)
 
     HS_OBJ(s, STREAM_MAGIC);
     s->is_over = true;
+    hs_list_remove(&s->turn);
     net_timer_stop(s->tick);
     if (!s->is_whole && !s->failure.status) {
         if (err)
@@ -303,10 +314,34 @@ static bool is_going_on(struct stream *s, const struct hs_err *err)
 static void on_fetched(struct pg_query *query, const struct pg_rows *rows,
                        const struct hs_err *err);
 
-static void fetch(struct stream *s)
+static void fetch_now(struct stream *s)
 {
+    s->has_turn = s->is_short;
+    s->worker->stream_turns += s->has_turn;
     (void)snprintf(s->fetch, sizeof(s->fetch), "FETCH FORWARD %zu FROM hasten_stream", s->asked);
     ask(s, hs_str(s->fetch), on_fetched);
+}
+
+static void fetch(struct stream *s)
+{
+    if (s->is_short && s->worker->stream_turns >= TURNS)
+        hs_list_append(&s->worker->streams_ready, &s->turn);
+    else
+        fetch_now(s);
+}
+
+static void pass_turn(struct stream *s)
+{
+    struct hs_list *next;
+
+    s->is_short = hs_now_us() - s->asked_at < FETCH_SHORT;
+    if (!s->has_turn)
+        return;
+    s->has_turn = false;
+    s->worker->stream_turns--;
+    next = hs_list_pop(&s->worker->streams_ready);
+    if (next)
+        fetch_now(HS_CONTAINER(next, struct stream, turn));
 }
 
 /* The next FETCH, after one that brought n rows of so many bytes. */
@@ -345,13 +380,28 @@ static bool write_rows(struct stream *s, const struct pg_rows *rows, struct hs_b
     return !hs_buf_failed(out);
 }
 
-static void fail_row(struct stream *s, const struct hs_buf *out)
+/* Bytes of the longest of these rows as PostgreSQL sent them. */
+static size_t longest_row(const struct pg_rows *rows)
 {
-    struct hs_err err;
+    size_t longest = 0;
 
-    if (out->n >= out->max / 2) {
-        (void)hs_fail(&err, HS_E_LIMIT, "row %llu is longer than server.answer.max",
-                      (unsigned long long)s->rows + 1);
+    for (size_t row = 0; row < pg_rows_count(rows); row++) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < pg_rows_columns(rows); i++)
+            n += pg_rows_value(rows, row, i).n;
+        longest = n > longest ? n : longest;
+    }
+    return longest;
+}
+
+static void fail_row(struct stream *s, const struct pg_rows *rows, const struct hs_buf *out)
+{
+    struct hs_err err = {0};
+
+    /* JSON writes a byte with six at most, and there are the names of the fields. */
+    if (longest_row(rows) >= out->max / 8) {
+        (void)hs_fail(&err, HS_E_LIMIT, "a row is longer than server.answer.max");
         hs_err_hint(&err, "Ask for fewer fields or relations, or raise server.answer.max.");
     } else {
         (void)hs_fail_memory(&err);
@@ -366,6 +416,7 @@ static void on_fetched(struct pg_query *query, const struct pg_rows *rows, const
     uint64_t bytes = 0;
     size_t n;
 
+    pass_turn(s);
     if (!is_going_on(s, err))
         return;
     n = pg_rows_count(rows);
@@ -373,7 +424,7 @@ static void on_fetched(struct pg_query *query, const struct pg_rows *rows, const
     if (!s->has_begun)
         write_head(s, out);
     if (!write_rows(s, rows, out, &bytes) || hs_buf_failed(&s->rest)) {
-        fail_row(s, out);
+        fail_row(s, rows, out);
         return;
     }
     s->rows += n;
@@ -524,6 +575,7 @@ static struct stream *new_stream(struct api_worker *worker, struct api_request *
     if (!s)
         return NULL;
     s->magic = STREAM_MAGIC;
+    hs_list_init(&s->turn);
     s->format = format;
     s->r = r;
     s->worker = worker;

@@ -4,7 +4,7 @@
  *
  * Promises   - a stream runs in a read-only transaction of its own, as the caller's role, on a connection
  *              that is lent to it;
- *            - no more is fetched than the client takes; what is held beside one fetch (of about 128 KiB) is
+ *            - no more is fetched than the client takes; what is held beside one fetch (of about 64 KiB) is
  *              server.output.max;
  *            - an answer that is not whole has no end: the client sees it broken off.
  * Limits     api.stream.max streams of a worker; api.stream.lifetime each; a client that takes less than

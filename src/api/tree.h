@@ -124,9 +124,9 @@ struct tree_select {
     uint64_t limit;
     uint64_t offset;
     enum tree_count count;
-    bool with_version;   /* also each row's xmin; only without position, count and embeds */
-    bool omit_nulls;     /* embedded rows leave out members that are null */
-    bool int8_as_string; /* in embedded rows */
+    bool with_version;     /* also each row's xmin; only without position, count and embeds */
+    bool omit_nulls;       /* embedded rows leave out members that are null */
+    bool int8_as_string;   /* in embedded rows */
     struct hs_str comment; /* behind the statement; of the outermost only; p == NULL = none */
 };
 
@@ -160,8 +160,8 @@ struct tree_change {
     struct tree_node *where; /* UPDATE, DELETE */
     struct hs_str version;   /* p != NULL: only rows whose xmin is this number */
     const struct tree_field *const *returning;
-    size_t n_returning; /* 0: nothing comes back but how many rows it were */
-    bool with_version;  /* xmin follows the fields */
+    size_t n_returning;    /* 0: nothing comes back but how many rows it were */
+    bool with_version;     /* xmin follows the fields */
     struct hs_str comment; /* behind the statement; p == NULL = none */
 };
 

@@ -19,11 +19,11 @@ struct hs_identity {
     bool is_anonymous; /* no token: 42501 becomes 401 */
     uint32_t
         statement_timeout_ms; /* of each of its statements; 0 = the database's default. Set by the maker */
-    uint64_t rows_max; /* of a list that it asks for; 0 = no limit of its own. Set by the maker */
-    uint64_t body_max; /* bytes of a request's body; the same */
-    uint64_t hash;     /* of role and claims */
-    uint64_t role_hash;   /* of role alone: statements are prepared per role */
-    struct hs_str role;   /* NUL-terminated */
+    uint64_t rows_max;  /* of a list that it asks for; 0 = no limit of its own. Set by the maker */
+    uint64_t body_max;  /* bytes of a request's body; the same */
+    uint64_t hash;      /* of role and claims */
+    uint64_t role_hash; /* of role alone: statements are prepared per role */
+    struct hs_str role; /* NUL-terminated */
     struct hs_str claims; /* JSON object, NUL-terminated; "{}" when there are none */
 };
 

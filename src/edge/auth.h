@@ -22,8 +22,8 @@ struct edge_auth_setup {
     struct hs_str anonymous_role; /* empty = none */
     const struct hs_str *limits;  /* auth.limits rows */
     size_t n_limits;
-    struct hs_str secret;         /* HS256; empty = not accepted */
-    struct hs_str public_key;     /* RS256, PEM; empty = not accepted */
+    struct hs_str secret;     /* HS256; empty = not accepted */
+    struct hs_str public_key; /* RS256, PEM; empty = not accepted */
     struct hs_str audience;
     struct hs_str role_claim; /* path, dots step into objects */
     hs_us clock_skew;

@@ -388,12 +388,14 @@ static void flush(struct http_conn *conn)
     } while (!hs_list_is_empty(&conn->calls));
 }
 
+/* What is held for those behind does not count: it waits for this one to end. */
 static void wake_writer(struct http_conn *conn)
 {
     struct hs_list *node = hs_list_first(&conn->calls);
     struct http_call *call = node ? HS_CONTAINER(node, struct http_call, node) : NULL;
+    size_t unsent = conn->out.n + net_conn_unsent(conn->net);
 
-    if (!call || !call->wants_ready || waiting(conn) > conn->server->setup.limits.output_max / 2)
+    if (!call || !call->wants_ready || unsent > conn->server->setup.limits.output_max / 2)
         return;
     call->wants_ready = false;
     call->ready(call->ready_arg, &call->req);

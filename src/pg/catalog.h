@@ -109,10 +109,14 @@ struct pg_relation {
      */
     bool is_shareable;
     /*
-     * Writes to it leave nothing in the session but last values of sequences: no trigger, rule, default,
+     * Such a write leaves nothing in the session but last values of sequences: no trigger, rule, default,
      * check, index or policy of it, or of what its foreign keys cascade to, calls anything that might.
      */
-    bool is_tidy;
+    struct {
+        bool insert;
+        bool update;
+        bool delete;
+    } tidy;
     const struct pg_column *columns; /* in attnum order */
     size_t n_columns;
     const struct pg_key *primary; /* NULL if none */
@@ -127,7 +131,7 @@ struct pg_relation {
                                                a regconfig ("simple"); empty = none known */
     double rows_estimate;     /* reltuples; < 0 = never analyzed */
     struct hs_str comment;
-    uint64_t readers; /* who may SELECT at least one column of it, as in pg_column */
+    uint64_t readers;       /* who may SELECT at least one column of it, as in pg_column */
     uint64_t whole_readers; /* of them those who may SELECT all of it, system columns included */
 };
 

@@ -4,8 +4,8 @@
  * what a SELECT from them, and a write to them, runs.
  *
  *     relation -> relations in its view body, children, policies' functions, types of its columns
- *     write    -> its relation; defaults, checks, indexes, policies; writes to its children and to what
- *                 its foreign keys cascade to
+ *     write    -> its relation; defaults, checks, indexes, policies
+ *     insert, update, delete -> write; the same of its children, and of what its foreign keys cascade to
  *     function -> functions, operators, relations in its body (RETURN or BEGIN ATOMIC) and defaults
  *     type     -> its constraints' functions; operators, casts and operator classes made for it
  *
@@ -14,7 +14,7 @@
  * that are volatile (but for a few that only look at the clock or the dice) or that run SQL given as
  * text; user functions that are volatile, or whose body is a string (SQL, PL/pgSQL) or a library (but
  * for well-known extensions); foreign tables; FOR UPDATE and anything that writes. A write is bad also
- * for a trigger (but for those of foreign and unique keys) or a rule; nextval() in a default is not, since
+ * for a trigger of its event (but for those of foreign and unique keys) or a rule; nextval() in a default is not, since
  * what it leaves, the sequence's last value, is discarded behind every write.
  *
  * What is in the trees was looked up in PostgreSQL 15's own output (nodeToString): each call is under one
@@ -32,7 +32,10 @@
 enum { FIRST_NORMAL_OID = 16384, NEXTVAL_OID = 1574 };
 enum { EDGES_MAX = 4 << 20 }; /* 64 MiB; past it nothing is shareable */
 
-/* Kind of object in the high half, oid in the low half: f, r, w (write), t, o, c (operator class). */
+/*
+ * Kind of object in the high half, oid in the low half: function, relation, type, operator, c for operator
+ * class, w for write, i u d for the three of them.
+ */
 typedef uint64_t node_id;
 
 struct edge {
@@ -135,10 +138,14 @@ static node_id node(char kind, uint32_t oid)
     " UNION ALL SELECT 'E', 'c', c.oid, 'f' || p.amproc::oid FROM pg_opclass c"                        \
     "   JOIN pg_amproc p ON p.amprocfamily = c.opcfamily WHERE c.oid >= 16384"
 
+/* An UPDATE of a partitioned table may move a row: a DELETE there and an INSERT here. */
 #define WRITES_SQL                                                                              \
     "SELECT 'E', 'w', oid, 'r' || oid FROM pg_class"                                            \
     "  WHERE relkind IN ('r', 'p', 'f') AND oid >= 16384"                                       \
-    " UNION ALL SELECT 'E', 'w', inhparent, 'w' || inhrelid FROM pg_inherits"                   \
+    " UNION ALL SELECT 'E', op, oid, 'w' || oid FROM pg_class, unnest('{i,u,d}'::text[]) op"    \
+    "  WHERE relkind IN ('r', 'p') AND oid >= 16384"                                            \
+    " UNION ALL SELECT 'E', f, inhparent, t || inhrelid FROM pg_inherits, (VALUES"              \
+    "   ('i', 'i'), ('u', 'u'), ('u', 'i'), ('u', 'd'), ('d', 'd')) v(f, t)"                    \
     " UNION ALL SELECT 'T', 'w', polrelid, concat(polqual::text, polwithcheck::text)"           \
     "  FROM pg_policy"                                                                          \
     " UNION ALL SELECT 'T', 'w', adrelid, adbin::text FROM pg_attrdef"                          \
@@ -151,12 +158,13 @@ static node_id node(char kind, uint32_t oid)
     " UNION ALL SELECT 'E', 'w', a.attrelid, 't' || a.atttypid FROM pg_attribute a"             \
     "  JOIN pg_class c ON c.oid = a.attrelid WHERE c.relkind IN ('r', 'p')"                     \
     "  AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384"                         \
-    " UNION ALL SELECT 'E', 'w', confrelid, 'w' || conrelid FROM pg_constraint"                 \
-    "  WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd')"                                 \
-    "   OR confupdtype IN ('c', 'n', 'd'))"                                                     \
-    " UNION ALL SELECT 'B', 'w', t.tgrelid, '' FROM pg_trigger t"                               \
-    "  JOIN pg_proc p ON p.oid = t.tgfoid WHERE t.tgenabled <> 'D'"                             \
-    "  AND NOT (p.oid < 16384"                                                                  \
+    " UNION ALL SELECT 'E', f, confrelid, t || conrelid FROM pg_constraint, (VALUES"            \
+    "   ('d', 'd'), ('d', 'u'), ('u', 'u')) v(f, t) WHERE contype = 'f'"                        \
+    "  AND CASE f WHEN 'd' THEN confdeltype ELSE confupdtype END IN ('c', 'n', 'd')"            \
+    " UNION ALL SELECT 'B', op, t.tgrelid, '' FROM pg_trigger t"                                \
+    "  JOIN pg_proc p ON p.oid = t.tgfoid"                                                      \
+    "  JOIN (VALUES ('i', 4), ('d', 8), ('u', 16)) v(op, bit) ON t.tgtype & bit <> 0"           \
+    "  WHERE t.tgenabled <> 'D' AND NOT (p.oid < 16384"                                         \
     "   AND (p.proname LIKE 'RI\\_FKey\\_%' OR p.proname = 'unique_key_recheck'))"              \
     " UNION ALL SELECT 'B', 'w', ev_class, '' FROM pg_rewrite WHERE ev_type <> '1'"
 
@@ -392,6 +400,21 @@ static void graph_fini(struct graph *g)
     hs_free(g->known);
 }
 
+static bool is_clean(const struct graph *g, char kind, uint32_t oid)
+{
+    return !g->is_full && !is_in(g->bad, g->n_bad, node(kind, oid));
+}
+
+static void judge_relation(const struct graph *g, struct pg_relation *relation)
+{
+    bool is_table = relation->relkind == 'r' || relation->relkind == 'p';
+
+    relation->is_shareable = is_clean(g, 'r', relation->oid);
+    relation->tidy.insert = is_table && is_clean(g, 'i', relation->oid);
+    relation->tidy.update = is_table && is_clean(g, 'u', relation->oid);
+    relation->tidy.delete = is_table && is_clean(g, 'd', relation->oid);
+}
+
 static hs_status read_rows(struct pg_build *b, const char *sql, int n_params, struct graph *g,
                            struct hs_err *reterr)
 {
@@ -418,13 +441,7 @@ hs_status pg_shareable_read(struct pg_build *b, struct hs_err *reterr)
     spread(&g);
     if (g.failed)
         return hs_fail_memory(reterr);
-    for (size_t i = 0; i < c->n_relations; i++) {
-        struct pg_relation *relation = &c->relations[i];
-        bool is_table = relation->relkind == 'r' || relation->relkind == 'p';
-
-        relation->is_shareable = !g.is_full && !is_in(g.bad, g.n_bad, node('r', relation->oid));
-        relation->is_tidy = is_table && !g.is_full &&
-                            !is_in(g.bad, g.n_bad, node('w', relation->oid));
-    }
+    for (size_t i = 0; i < c->n_relations; i++)
+        judge_relation(&g, &c->relations[i]);
     return HS_OK;
 }

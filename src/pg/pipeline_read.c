@@ -200,7 +200,8 @@ static bool take_success(struct pg_conn *conn, PGresult **res, hs_us now, struct
     if (slot->kind == PG_SLOT_CONTEXT && PQntuples(*res))
         return give_up(*res, "PostgreSQL did not set role and claims", ret_err);
     if (slot->kind == PG_SLOT_REPLACED && PQntuples(*res))
-        return give_up(*res, "a function changed the prepared statements of a PostgreSQL session", ret_err);
+        return give_up(*res, "a function changed the prepared statements of a PostgreSQL session",
+                       ret_err);
     if (slot->kind == PG_SLOT_PIN && !keep_text_search(conn->pool, *res)) {
         hs_fail_memory(ret_err);
         return false;

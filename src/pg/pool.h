@@ -120,7 +120,7 @@ enum {
     PG_SHARED = 1, /* implies PG_REPEATABLE */
     /* May be repeated after a lost connection: has no effect. Reads; the transaction is read-only. */
     PG_REPEATABLE = 2,
-    /* A write that leaves nothing in the session but sequences' last values (pg_relation.is_tidy). */
+    /* A write that leaves nothing in the session but sequences' last values (pg_relation.tidy). */
     PG_TIDY = 4
 };
 

@@ -5,10 +5,11 @@
 // usage: ./dev bench [NAME…] [--json FILE] [--quick]
 
 import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
-import { parseArgs } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 import { Hasten, SECRET, exampleConfig } from '../e2e/harness/hasten.mjs';
 import { now, sign } from '../e2e/harness/jwt.mjs';
 import { Pg } from '../e2e/harness/pg.mjs';
@@ -27,6 +28,7 @@ const { values: flags, positionals } = parseArgs({
         readme: { type: 'boolean', default: false },
     },
 });
+const run = promisify(execFile);
 const ROUNDS = flags.quick ? 2 : 5;
 const SECONDS = flags.quick ? 2 : 4;
 const TENANTS = 64;
@@ -258,6 +260,71 @@ async function cursor() {
     record({ name: 'cursor, page 2,000', value: got.last, unit: 'µs/page', peer: 'page 1', peerValue: got.first, goal: '≤ 1.2' });
 }
 
+/** Rows a second of one stream, read to its end by curl; the rows are counted. */
+async function streamRate(server, target, accept, expected) {
+    const began = performance.now();
+    const { stdout } = await run('sh', ['-c', 'curl -sS --fail -H "Accept: $1" "$2" | wc -l', 'sh', accept, server.url + target]);
+    assert.equal(Number(stdout), expected);
+    return expected / ((performance.now() - began) / 1000);
+}
+
+async function stream() {
+    const [server, pg] = [await hasten(), await database()];
+    const count = flags.quick ? 200_000 : 1_000_000;
+    const columns = 'id, name, email, amount, is_active, created_at';
+    await pg.sql(`DROP TABLE IF EXISTS api.exported; CREATE TABLE api.exported (id integer PRIMARY KEY, name text, email text,
+            amount numeric, is_active boolean, created_at timestamptz);
+        INSERT INTO api.exported SELECT i, 'name ' || i, 'user' || i || '@example.org', i / 8.0, i % 3 = 0,
+            '2026-01-01'::timestamptz + i * interval '1 second' FROM generate_series(1, ${count}) i;
+        GRANT SELECT ON api.exported TO viewer`, { db: 'clients_plus' });
+    await pg.sql('VACUUM ANALYZE api.exported', { db: 'clients_plus' });
+    const target = '/api/v1/exported';
+    while ((await server.fetch(`${target}/1`)).status !== 200) await sleep(50);
+
+    const copy = `\\copy (SELECT ${columns} FROM api.exported ORDER BY id) TO STDOUT (FORMAT csv, HEADER)`;
+    const got = await alternate(ROUNDS, {
+        csv: () => streamRate(server, target, 'text/csv', count + 1),
+        ndjson: () => streamRate(server, target, 'application/x-ndjson', count),
+        copy: async () => {
+            const began = performance.now();
+            const { stdout } = await run('sh', ['-c', 'psql -X -d "$1" -c "$2" | wc -l', 'sh', pg.url({ db: 'clients_plus' }), copy]);
+            assert.equal(Number(stdout), count + 1);
+            return count / ((performance.now() - began) / 1000);
+        },
+    });
+    record({ name: 'stream, CSV', value: got.csv, unit: 'rows/s', peer: 'psql \\copy csv', peerValue: got.copy, goal: '≥ 0.5' });
+    record({ name: 'stream, NDJSON', value: got.ndjson, unit: 'rows/s', peer: 'psql \\copy csv', peerValue: got.copy, goal: '≥ 0.4' });
+
+    const fresh = await serve();
+    await streamRate(fresh, `${target}?limit=50000`, 'text/csv', 50_001);
+    const before = residentOf([fresh.pid]);
+    await streamRate(fresh, target, 'application/x-ndjson', count);
+    record({ name: `stream, memory for ${count} rows`, value: (residentOf([fresh.pid]) - before) / 1024, unit: 'MiB', goal: '≤ 16', of: 'value' });
+    await fresh.stop();
+    await streamsBeside(server, target);
+}
+
+/** The p99 of single-row reads beside ten streams that are read as fast as they come. */
+async function streamsBeside(server, target) {
+    const file = await singleFile();
+    const p99 = async () => (await runLoad(server.port, file, { seconds: SECONDS })).p99_us;
+    const got = await alternate(ROUNDS, {
+        alone: p99,
+        beside: async () => {
+            const curls = Array.from({ length: 10 }, () => spawn('sh', ['-c', 'while :; do curl -sS -o /dev/null -H "Accept: text/csv" "$1"; done',
+                'sh', server.url + target], { detached: true, stdio: 'ignore' }));
+            try {
+                await sleep(300);
+                return await p99();
+            } finally {
+                for (const { pid } of curls) process.kill(-pid, 'SIGKILL');
+                await sleep(500);
+            }
+        },
+    });
+    record({ name: 'single, p99 beside ten streams', value: got.beside, unit: 'µs', peer: 'alone', peerValue: got.alone, goal: '≤ 3' });
+}
+
 const BENCHES = {
     insert: () => insert(writing),
     bulk: () => bulk(writing),
@@ -265,7 +332,7 @@ const BENCHES = {
     'single-tenants': () => tenants('single-tenants', singleFile, singleTenantsFile, '≥ 0.6'),
     list,
     'list-tenants': () => tenants('list-tenants', listFile, listTenantsFile, '≥ 0.7'),
-    cpu, fixed, idle, start, cursor,
+    cpu, fixed, idle, start, cursor, stream,
 };
 
 // ---- report ----------------------------------------------------------------

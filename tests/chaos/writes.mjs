@@ -10,7 +10,7 @@ import path from 'node:path';
 import { Hasten, exampleConfig } from '../e2e/harness/hasten.mjs';
 import { Pg } from '../e2e/harness/pg.mjs';
 import { Proxy } from '../e2e/harness/proxy.mjs';
-import { ROOT, childrenOf, sleep } from '../e2e/harness/util.mjs';
+import { ROOT, childrenOf, sleep, waitUntil } from '../e2e/harness/util.mjs';
 import { chaosArguments } from './lib/readers.mjs';
 import { Writers } from './lib/writers.mjs';
 
@@ -30,7 +30,9 @@ const server = await Hasten.start(exampleConfig(pg, {
 const writers = await Writers.start(pg, server, rng, { most: WRITES, seed });
 
 const pause = () => sleep(rng.pick([0, rng.between(0, 300)]));
-const backends = async () => (await pg.sql("SELECT pid FROM pg_stat_activity WHERE usename = 'authenticator'")).map(({ pid }) => pid);
+// After the fault before PostgreSQL may still be recovering.
+const ask = (text) => waitUntil(() => pg.sql(text), { timeout: 30_000, what: 'PostgreSQL to answer' });
+const backends = async () => (await ask("SELECT pid FROM pg_stat_activity WHERE usename = 'authenticator'")).map(({ pid }) => pid);
 
 const faults = {
     hasten: async () => {
@@ -58,7 +60,7 @@ const faults = {
     // What was sent goes on without us, up to COMMIT.
     cut: () => proxy.reset(),
     terminate: async () => {
-        await pg.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'authenticator'");
+        await ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'authenticator'");
     },
 };
 

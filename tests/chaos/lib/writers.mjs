@@ -13,7 +13,7 @@
 import { SECRET } from '../../e2e/harness/hasten.mjs';
 import { now, sign } from '../../e2e/harness/jwt.mjs';
 import { RawClient } from '../../e2e/harness/raw.mjs';
-import { random, sleep, waitUntil } from '../../e2e/harness/util.mjs';
+import { random, sleep, waitUntil, within } from '../../e2e/harness/util.mjs';
 import { faultOf503 } from './readers.mjs';
 
 const WRITERS = 16;
@@ -212,7 +212,7 @@ export class Writers {
     /** After the last fault: waits for the last answers, compares, prints the summary, sets the exit code. */
     async finish(name, faults) {
         this.over = true;
-        await this.all;
+        await within(120_000, this.all, 'the answer to each write with a key');
         // Statements whose client is gone may still be on their way to COMMIT.
         await waitUntil(async () => Number(await this.pg.value(
             "SELECT count(*) FROM pg_stat_activity WHERE usename = 'authenticator' AND state <> 'idle'")) === 0,

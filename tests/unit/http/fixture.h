@@ -399,13 +399,16 @@ static inline void release(struct fixture *f, void *arg)
 {
     struct release *r = arg;
     unsigned n = r ? r->n : atomic_load(&f->n_held);
+    struct http_req *held[HELD_MAX];
 
+    /* An answer may make room for the next request, which may be held in its turn. */
+    memcpy(held, f->held, sizeof(held));
+    atomic_store(&f->n_held, 0);
     for (unsigned i = 0; i < n; i++) {
-        struct http_req *req = f->held[r ? r->order[i] : i];
+        struct http_req *req = held[r ? r->order[i] : i];
 
         reply_text(req, 200, req->path_rest);
     }
-    atomic_store(&f->n_held, 0);
 }
 
 static inline void fixture_stop(struct fixture *f)

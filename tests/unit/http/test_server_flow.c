@@ -228,6 +228,32 @@ static size_t read_chunks(struct client *c)
     return body;
 }
 
+/* Answers that wait behind a stream are no reason for it to wait. */
+static void test_stream_before_big(void **state)
+{
+    struct http_limits limits = test_limits();
+    struct answer_read a = {.status = 0};
+    struct client c;
+
+    (void)state;
+    fixture_start(f, &limits);
+    c = client_open(f);
+    client_say(&c, "GET /hold/first HTTP/1.1\r\n" H "\r\nGET /stream?1000 HTTP/1.1\r\n" H
+                   "\r\nGET /big?40000 HTTP/1.1\r\n" H "\r\n");
+    wait_until(atomic_load(&f->n_held) == 1);
+    on_loop(f, release, NULL);
+    expect(&c, &a, 200, "first");
+    /* Nobody reads for a while: the stream waits when the next request comes in. */
+    usleep(200000);
+    assert_true(client_answer(&c, &a, true));
+    assert_int_equal(read_chunks(&c), 1000 * STREAM_PIECE);
+    assert_true(client_answer(&c, &a, false));
+    assert_int_equal(a.status, 200);
+    client_close(&c, false);
+    free(a.body);
+    fixture_stop(f);
+}
+
 static void test_streams(void **state)
 {
     struct http_limits limits = test_limits();
@@ -508,12 +534,19 @@ static void test_idle_holds_no_buffer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_timeouts),        cmocka_unit_test(test_write_timeout),
-        cmocka_unit_test(test_slow_reader),     cmocka_unit_test(test_late_and_large),
-        cmocka_unit_test(test_streams),         cmocka_unit_test(test_gone),
-        cmocka_unit_test(test_connections_max), cmocka_unit_test(test_descriptors),
-        cmocka_unit_test(test_drain),           cmocka_unit_test(test_drain_bound),
-        cmocka_unit_test(test_drain_new),       cmocka_unit_test(test_idle_holds_no_buffer),
+        cmocka_unit_test(test_timeouts),
+        cmocka_unit_test(test_write_timeout),
+        cmocka_unit_test(test_slow_reader),
+        cmocka_unit_test(test_late_and_large),
+        cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_stream_before_big),
+        cmocka_unit_test(test_connections_max),
+        cmocka_unit_test(test_descriptors),
+        cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_drain_bound),
+        cmocka_unit_test(test_drain_new),
+        cmocka_unit_test(test_idle_holds_no_buffer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
