@@ -301,6 +301,9 @@ static hs_status read_batch(uint64_t items_max, struct http_req *req, struct bat
     if (content_type.p && !is_json(content_type))
         return hs_fail(reterr, HS_E_MEDIA_TYPE, "a batch is JSON, not \"%.*s\"",
                        HS_FMT(content_type));
+    if (http_req_header(req, HS_STR("Idempotency-Key")).p)
+        return hs_fail(reterr, HS_E_BAD_PARAMETER,
+                       "an Idempotency-Key belongs to a request of the batch, into its headers");
     status = batch_read(req->body, items_max, req->arena, &list, reterr);
     return status ? status : make(req, &list, ret_batch, reterr);
 }

@@ -113,9 +113,13 @@ void api_change_answer(struct api_request *r, const struct pg_rows *rows, struct
     struct hs_buf *out = http_req_scratch(req);
     char etag[ETAG_LINE_MAX];
 
-    *ret_reply = (struct http_reply){.status = req->method == HTTP_POST ? 201 : 200,
-                                     .content_type = HS_STR("application/json")};
-    if (r->ask.is_minimal)
+    /* A trigger may have kept the row away, or sent it elsewhere: then none comes back. */
+    bool has_rows = !r->ask.is_minimal && (!r->change->is_one || pg_rows_count(rows) > 0);
+
+    *ret_reply = (struct http_reply){
+        .status = req->method == HTTP_POST && pg_rows_affected(rows) ? 201 : 200,
+        .content_type = HS_STR("application/json")};
+    if (!has_rows)
         write_count(rows, out);
     else
         write_rows(r, rows, out);
@@ -123,7 +127,7 @@ void api_change_answer(struct api_request *r, const struct pg_rows *rows, struct
         /* It is committed: an answer that is too long must not look like a failure. */
         hs_buf_clear(out);
         write_count(rows, out);
-    } else if (r->statement->has_version && r->change->is_one) {
+    } else if (r->statement->has_version && r->change->is_one && has_rows) {
         hs_buf_add(headers, etag_line(etag, pg_rows_value(rows, 0, r->statement->version_column),
                                       hs_buf_str(out)));
     }
@@ -319,6 +323,9 @@ static hs_status choose_version(struct api_request *r, struct hs_err *reterr)
     struct hs_str role = r->req->identity->role;
     hs_status status;
 
+    /* No change here makes a row at an address where there was none. */
+    if (http_req_header(r->req, HS_STR("if-none-match")).p)
+        return hs_fail(reterr, HS_E_BAD_PARAMETER, "If-None-Match is for reads; use If-Match");
     if (!wanted.p)
         return HS_OK;
     if (!r->is_item)

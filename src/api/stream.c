@@ -7,8 +7,8 @@
  *                                           rows written, handed to the connection
  *
  * The rule: what is fetched next is asked for only when the client has taken enough of what was fetched
- * before, so a slow client costs a connection and a snapshot, never memory; and it costs those only for
- * `lifetime`, and only while it takes rate_min. The statement is the one that a page would run.
+ * before, so a slow client costs a connection, a snapshot and what one FETCH brought; and it costs those
+ * only for `lifetime`, and only while it takes rate_min. The statement is the one that a page would run.
  *
  * How many rows the next FETCH asks for follows from how long those of the last one were and how long it
  * took. Rows that are suddenly much longer can so make one FETCH large: what the client does not take of
@@ -36,7 +36,7 @@
 enum { STREAM_MAGIC = 0x5354524d };
 enum {
     TURNS = 1,              /* FETCHes of one worker's streams at once */
-    FETCH_FIRST = 64,       /* rows */
+    FETCH_FIRST = 4,        /* rows; nothing is known of them yet */
     FETCH_ROWS_MAX = 1024,  /* so that suddenly long rows are not too many */
     FETCH_GROWTH = 4,       /* times the rows of the last one, at most */
     FETCH_BYTES = 64 << 10, /* what a FETCH shall bring */
@@ -585,6 +585,7 @@ static struct stream *new_stream(struct api_worker *worker, struct api_request *
                                      .int8_as_string = rules->int8_as_string};
     s->loan = (struct pg_loan){.magic = PG_LOAN_MAGIC,
                                .is_read_only = true,
+                               .is_long = true,
                                .lifetime = rules->stream_lifetime,
                                .ready = on_ready,
                                .ended = on_ended,

@@ -136,7 +136,9 @@ static node_id node(char kind, uint32_t oid)
     " UNION ALL SELECT 'E', 't', c.opcintype, 'c' || c.oid FROM pg_opclass c"                          \
     "  WHERE c.oid >= 16384 AND c.opcintype >= 16384"                                                  \
     " UNION ALL SELECT 'E', 'c', c.oid, 'f' || p.amproc::oid FROM pg_opclass c"                        \
-    "   JOIN pg_amproc p ON p.amprocfamily = c.opcfamily WHERE c.oid >= 16384"
+    "   JOIN pg_amproc p ON p.amprocfamily = c.opcfamily WHERE c.oid >= 16384"                         \
+    " UNION ALL SELECT 'E', 'c', c.oid, 'o' || a.amopopr FROM pg_opclass c"                            \
+    "   JOIN pg_amop a ON a.amopfamily = c.opcfamily WHERE c.oid >= 16384"
 
 /* An UPDATE of a partitioned table may move a row: a DELETE there and an INSERT here. */
 #define WRITES_SQL                                                                              \
@@ -146,6 +148,15 @@ static node_id node(char kind, uint32_t oid)
     "  WHERE relkind IN ('r', 'p') AND oid >= 16384"                                            \
     " UNION ALL SELECT 'E', f, inhparent, t || inhrelid FROM pg_inherits, (VALUES"              \
     "   ('i', 'i'), ('u', 'u'), ('u', 'i'), ('u', 'd'), ('d', 'd')) v(f, t)"                    \
+    " UNION ALL SELECT 'T', 'w', a.attrelid, t.typdefaultbin::text FROM pg_attribute a"         \
+    "  JOIN pg_type t ON t.oid = a.atttypid WHERE t.typdefaultbin IS NOT NULL"                  \
+    "  AND NOT a.attisdropped"                                                                  \
+    " UNION ALL SELECT 'T', 'w', partrelid, partexprs::text FROM pg_partitioned_table"          \
+    "  WHERE partexprs IS NOT NULL"                                                             \
+    " UNION ALL SELECT 'E', 'w', partrelid, 'c' || o FROM pg_partitioned_table,"                \
+    "   unnest(partclass) o WHERE o >= 16384"                                                   \
+    " UNION ALL SELECT 'E', 'w', i.inhrelid, 'w' || i.inhparent FROM pg_inherits i"             \
+    "  JOIN pg_class c ON c.oid = i.inhrelid WHERE c.relispartition"                            \
     " UNION ALL SELECT 'T', 'w', polrelid, concat(polqual::text, polwithcheck::text)"           \
     "  FROM pg_policy"                                                                          \
     " UNION ALL SELECT 'T', 'w', adrelid, adbin::text FROM pg_attrdef"                          \
@@ -167,8 +178,6 @@ static node_id node(char kind, uint32_t oid)
     "  WHERE t.tgenabled <> 'D' AND NOT (p.oid < 16384"                                         \
     "   AND (p.proname LIKE 'RI\\_FKey\\_%' OR p.proname = 'unique_key_recheck'))"              \
     " UNION ALL SELECT 'B', 'w', ev_class, '' FROM pg_rewrite WHERE ev_type <> '1'"
-
-#define SHARE_SQL FUNCTIONS_SQL " UNION ALL " RELATIONS_SQL " UNION ALL " SHARE_TYPES_SQL
 
 /* What a label of a node tree names. */
 static const struct {
@@ -431,8 +440,12 @@ hs_status pg_shareable_read(struct pg_build *b, struct hs_err *reterr)
 {
     hs_auto(graph_fini) struct graph g = {0};
     struct pg_catalog *c = &b->whole->pub;
-    hs_status status = read_rows(b, SHARE_SQL, 1, &g, reterr);
+    hs_status status = read_rows(b, FUNCTIONS_SQL, 0, &g, reterr);
 
+    if (status == HS_OK)
+        status = read_rows(b, RELATIONS_SQL, 1, &g, reterr);
+    if (status == HS_OK)
+        status = read_rows(b, SHARE_TYPES_SQL, 0, &g, reterr);
     if (status == HS_OK)
         status = read_rows(b, WRITES_SQL, 0, &g, reterr);
     if (status != HS_OK)

@@ -363,10 +363,10 @@ static struct pg_conn *pick(struct pg_pool *pool)
 {
     struct hs_list *idle = hs_list_first(&pool->conns[PG_CONN_IDLE]);
     const struct hs_list *slow = hs_list_first(&pool->slow);
-    unsigned keep = 1;
+    const struct pg_loan *loan = first_waiting(pool);
+    unsigned keep = loan->is_long && pool->own_max > 2 ? 2 : 1;
 
-    if (slow &&
-        HS_CONTAINER(slow, struct pg_query, node)->queued_at < first_waiting(pool)->asked_at)
+    if (slow && HS_CONTAINER(slow, struct pg_query, node)->queued_at < loan->asked_at)
         keep = 2;
     if (!idle || pg_pool_shared_count(pool) <= keep)
         return NULL;

@@ -32,6 +32,7 @@ enum { PG_LOAN_MAGIC = 0x504c4f41 };
 struct pg_loan {
     uint32_t magic;    /* PG_LOAN_MAGIC */
     bool is_read_only; /* BEGIN READ ONLY */
+    bool is_long;      /* may last: leaves one connection more, for short loans and writes */
     hs_us lifetime;    /* 0 = no bound */
     /* The transaction has begun: ask for the first statement from here. */
     void (*ready)(struct pg_loan *loan);

@@ -6,6 +6,8 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
+import { SECRET } from './harness/hasten.mjs';
+import { now, signText } from './harness/jwt.mjs';
 import { member, startLab } from './harness/lab.mjs';
 import { ROOT } from './harness/util.mjs';
 
@@ -38,13 +40,16 @@ const PREPARE = `
         RETURN NEW;
     END $$;
     CREATE TRIGGER leave BEFORE INSERT ON lab.untidy FOR EACH ROW EXECUTE FUNCTION lab.leave_things();
+    CREATE TABLE lab.elsewhere (id integer PRIMARY KEY, name text);
+    CREATE FUNCTION lab.keep_away() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+    CREATE TRIGGER away BEFORE INSERT ON lab.elsewhere FOR EACH ROW EXECUTE FUNCTION lab.keep_away();
     CREATE VIEW lab.session AS SELECT current_setting('lab.left', true) AS setting,
         to_regclass('pg_temp.left_here')::text AS temp,
-        (SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory') AS locks;
+        (SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks;
     CREATE FUNCTION lab.count_call() RETURNS integer LANGUAGE sql VOLATILE AS
         'INSERT INTO lab.fixed (name) VALUES (''sneaky'') RETURNING id';
     CREATE VIEW lab.sneaky AS SELECT lab.count_call() AS id;
-    GRANT SELECT, INSERT, UPDATE, DELETE ON lab.notes, lab.fixed, lab.late, lab.bin, lab.bin_items, lab.untidy,
+    GRANT SELECT, INSERT, UPDATE, DELETE ON lab.notes, lab.fixed, lab.late, lab.bin, lab.bin_items, lab.untidy, lab.elsewhere,
         lab.pairs, lab.keyless TO member;
     GRANT SELECT ON lab.session, lab.sneaky TO member;
     GRANT CREATE, TEMPORARY ON DATABASE clients_plus TO member;
@@ -183,6 +188,7 @@ test('If-Match changes the version that was read and no other; If-None-Match spa
     assert.equal(late.status, 412);
     await refused('DELETE', 'notes/1', undefined, 412, 'precondition_failed', /./, { headers: { 'if-match': '"0-0"' } });
     await refused('PUT', 'notes/99', { title: 'x' }, 412, 'precondition_failed', /./, { headers: { 'if-match': '*' } });
+    await refused('PUT', 'notes/1', { title: 'x' }, 400, 'bad_parameter', /If-None-Match/, { headers: { 'if-none-match': '*' } });
     await refused('PATCH', 'notes?id=1', { stars: 8 }, 400, 'bad_parameter', /one row/, { headers: { 'if-match': etag } });
     await done('DELETE', 'notes/1', undefined, 200, { headers: { 'if-match': changed.headers.get('etag') } });
 });
@@ -303,6 +309,26 @@ test('a read writes nothing, whatever its view calls', async () => {
     assert.equal(answer.status, 405, answer.text);
     assert.equal(answer.body.code, '25006');
     assert.deepEqual(await lab.sql("SELECT * FROM lab.fixed WHERE name = 'sneaky'"), []);
+});
+
+test('a row that a trigger keeps away is no row, and no failure', async () => {
+    for (const headers of [{}, { 'idempotency-key': 'away' }]) {
+        const answer = await done('POST', 'elsewhere', { id: 1, name: 'x' }, 200, { headers });
+        assert.deepEqual(answer.body, { affected: 0 });
+        assert.equal(answer.headers.get('location'), null);
+        assert.equal(answer.headers.get('etag'), null);
+    }
+    assert.deepEqual((await done('POST', 'elsewhere', [{ id: 1 }], 200)).body, { data: [] });
+});
+
+test('claims of any number tell callers apart', async () => {
+    const callers = ['12345678901234567.1', '12345678901234567.9', '123456789012345678901234567890'].map((number) =>
+        signText(`{"role":"member","company_id":3,"exp":${now(3600)},"n":${number}}`, SECRET));
+    for (const [i, caller] of callers.entries()) {
+        const answer = await send('POST', 'notes', { title: `by ${i}` }, { headers: { 'idempotency-key': 'same' }, token: caller });
+        assert.equal(answer.status, 201, answer.text);
+        assert.equal(answer.body.data.title, `by ${i}`);
+    }
 });
 
 test('a repetition with the same Idempotency-Key answers the same and writes nothing', async () => {

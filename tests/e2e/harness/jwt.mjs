@@ -22,9 +22,13 @@ export const now = (offset = 0) => Math.floor(Date.now() / 1000) + offset;
  * A token. `key` is the secret (HS*) or the private key in PEM or KeyObject (RS*);
  * `exp` an hour from now unless the claims say otherwise (`exp: undefined` leaves it out).
  */
-export function sign(claims, key, { alg = 'HS256', header = {} } = {}) {
-    const body = { exp: now(3600), ...claims };
-    const text = `${base64url(JSON.stringify({ alg, typ: 'JWT', ...header }))}.${base64url(JSON.stringify(body))}`;
+export function sign(claims, key, options) {
+    return signText(JSON.stringify({ exp: now(3600), ...claims }), key, options);
+}
+
+/** A token of claims that are JSON already, and stay as they are. */
+export function signText(claims, key, { alg = 'HS256', header = {} } = {}) {
+    const text = `${base64url(JSON.stringify({ alg, typ: 'JWT', ...header }))}.${base64url(claims)}`;
     return `${text}.${SIGNERS[alg](text, key).toString('base64url')}`;
 }
 

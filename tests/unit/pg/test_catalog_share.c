@@ -115,6 +115,11 @@ static const char *const sql[] = {
     "CREATE INDEX ON w_plain (lower(t)) WHERE t IS NOT NULL",
     "CREATE TABLE w_refers (id int PRIMARY KEY REFERENCES w_plain DEFERRABLE, other int UNIQUE DEFERRABLE)",
     "CREATE TABLE w_trigger (id int); CREATE TRIGGER t BEFORE INSERT ON w_trigger FOR EACH ROW EXECUTE FUNCTION trig()",
+    "CREATE DOMAIN d_default AS int DEFAULT lib.pl(); CREATE TABLE w_domain_default (id d_default)",
+    "CREATE TABLE w_key (id int) PARTITION BY RANGE ((pl_sum(id, 1))); CREATE TABLE w_key_part PARTITION OF w_key DEFAULT",
+    "CREATE OPERATOR <== (LEFTARG = int, RIGHTARG = int, FUNCTION = pl, COMMUTATOR = <==);"
+    "CREATE OPERATOR CLASS pl_eq FOR TYPE int4 USING hash AS OPERATOR 1 <==, FUNCTION 1 hashint4(int);"
+    "CREATE TABLE w_exclude (id int, EXCLUDE USING hash (id pl_eq WITH <==))",
     "CREATE TABLE w_touched (id int); CREATE TRIGGER t BEFORE UPDATE ON w_touched FOR EACH ROW EXECUTE FUNCTION trig()",
     "CREATE TABLE w_disabled (id int); CREATE TRIGGER t BEFORE INSERT ON w_disabled FOR EACH ROW EXECUTE FUNCTION trig();"
     "ALTER TABLE w_disabled DISABLE TRIGGER t",
@@ -163,11 +168,13 @@ static void test_shareable(void **state)
 static const struct {
     const char *name;
     const char *untidy;
-} writes[] = {{"ok_policy", "iud"}, {"ok_default", "iud"}, {"w_trigger", "i"},
-              {"w_rule", "iud"},    {"w_default", "iud"},  {"w_check", "iud"},
-              {"w_index", "iud"},   {"w_partial", "iud"},  {"w_generated", "iud"},
-              {"w_cascade", "d"},   {"w_parent", "iu"},    {"w_child", "i"},
-              {"w_policy", "iud"},  {"w_touched", "u"},    {"w_class_index", "iud"}};
+} writes[] = {{"ok_policy", "iud"},        {"ok_default", "iud"}, {"w_trigger", "i"},
+              {"w_rule", "iud"},           {"w_default", "iud"},  {"w_check", "iud"},
+              {"w_index", "iud"},          {"w_partial", "iud"},  {"w_generated", "iud"},
+              {"w_cascade", "d"},          {"w_parent", "iu"},    {"w_child", "i"},
+              {"w_domain_default", "iud"}, {"w_key", "iud"},      {"w_key_part", "iud"},
+              {"w_exclude", "iud"},        {"w_policy", "iud"},   {"w_touched", "u"},
+              {"w_class_index", "iud"}};
 
 static unsigned compare(const struct pg_relation *r, bool is_tidy, char op)
 {
