@@ -47,8 +47,11 @@ static hs_status refuse(struct hs_err *reterr, const char *why)
 static json_t *read_object(struct hs_str text, const char *part, struct hs_err *reterr)
 {
     uint64_t failures = hs_mem_failures();
-    json_t *json = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL,
-                              NULL);
+    /* jansson takes a NUL behind a number for white space, PostgreSQL for the end of the claims. */
+    bool has_nul = hs_str_find(text, '\0') < text.n;
+    json_t *json = has_nul ? NULL
+                           : json_loadb(text.p, text.n,
+                                        JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
 
     if (json_is_object(json))
         return json;
