@@ -11,16 +11,10 @@
  */
 #include "api/handler_int.h"
 
-static struct api_rows_opts rows_opts(const struct api_request *r)
-{
-    return (struct api_rows_opts){.omit_nulls = r->ask.omit_nulls,
-                                  .int8_as_string = r->hold->model->rules.int8_as_string};
-}
-
 hs_status api_answer_item(const struct api_request *r, const struct pg_rows *rows,
                           struct hs_buf *out, struct hs_err *reterr)
 {
-    struct api_rows_opts opts = rows_opts(r);
+    struct api_rows_opts opts = api_request_rows_opts(r);
 
     if (pg_rows_count(rows) == 0)
         return hs_fail(reterr, HS_E_NO_ROW, "%.*s has no row with the key %.*s",
@@ -58,7 +52,7 @@ static struct page_rows find_rows(const struct api_request *r, const struct pg_r
 static void write_rows(const struct api_request *r, const struct pg_rows *rows,
                        const struct page_rows *page, struct hs_buf *out)
 {
-    struct api_rows_opts opts = rows_opts(r);
+    struct api_rows_opts opts = api_request_rows_opts(r);
 
     if (!page->is_backward) {
         api_rows_write(out, rows, 0, page->n, r->columns, r->n_columns, &opts);

@@ -39,15 +39,6 @@ struct batch {
 
 /* ---- one answer ---- */
 
-static bool is_json(struct hs_str content_type)
-{
-    struct hs_str rest = content_type;
-    struct hs_str type = hs_str_trim(hs_str_cut(&rest, ';'));
-
-    return hs_str_ieq(type, HS_STR("application/json")) ||
-           (type.n > 5 && hs_str_ieq(hs_str_sub(type, type.n - 5, type.n), HS_STR("+json")));
-}
-
 /* The next "Name: value" of header lines. false: there is none. */
 static bool next_line(struct hs_str *lines, struct http_header *ret_line)
 {
@@ -115,7 +106,7 @@ static void write_piece(struct hs_buf *out, struct hs_str id, const struct http_
     hs_buf_add_lit(out, ",\"body\":");
     if (reply->body.n == 0)
         hs_buf_add_lit(out, "null");
-    else if (is_json(reply->content_type))
+    else if (api_is_json(reply->content_type))
         hs_buf_add(out, reply->body);
     else
         hs_json_string(out, reply->body);
@@ -298,7 +289,7 @@ static hs_status read_batch(uint64_t items_max, struct http_req *req, struct bat
     struct batch_list list;
     hs_status status;
 
-    if (content_type.p && !is_json(content_type))
+    if (content_type.p && !api_is_json(content_type))
         return hs_fail(reterr, HS_E_MEDIA_TYPE, "a batch is JSON, not \"%.*s\"",
                        HS_FMT(content_type));
     if (http_req_header(req, HS_STR("Idempotency-Key")).p)

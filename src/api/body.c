@@ -78,22 +78,13 @@ static hs_status fail_unwritable(const struct body_reader *b, const struct tree_
 
 /* ---- columns ---- */
 
-static bool is_key(const struct body_reader *b, const struct pg_column *column)
-{
-    for (size_t i = 0; i < b->table->n_key; i++) {
-        if (b->table->key[i] == column)
-            return true;
-    }
-    return false;
-}
-
 /* Where the key only says which row it is, it may be a column that nobody writes. */
 static bool is_writable(const struct body_reader *b, const struct pg_column *column)
 {
     bool is_named = b->kind == BODY_REPLACE || (b->kind == BODY_UPDATE && b->is_array);
 
     return (!column->is_generated && !column->is_identity_always) ||
-           (is_named && is_key(b, column));
+           (is_named && api_table_is_key(b->table, column));
 }
 
 static hs_status add_slot(struct body_reader *b, const struct tree_field *field,

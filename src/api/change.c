@@ -95,8 +95,7 @@ static void write_count(const struct pg_rows *rows, struct hs_buf *out)
 
 static void write_rows(const struct api_request *r, const struct pg_rows *rows, struct hs_buf *out)
 {
-    struct api_rows_opts opts = {.omit_nulls = r->ask.omit_nulls,
-                                 .int8_as_string = r->hold->model->rules.int8_as_string};
+    struct api_rows_opts opts = api_request_rows_opts(r);
 
     hs_buf_add_lit(out, "{\"data\":");
     if (r->change->is_one)
@@ -237,15 +236,6 @@ static hs_status choose_returning(struct api_request *r, struct hs_err *reterr)
     return api_make_columns(r, reterr);
 }
 
-static bool is_in_key(const struct api_table *table, const struct pg_column *column)
-{
-    for (size_t i = 0; i < table->n_key; i++) {
-        if (table->key[i] == column)
-            return true;
-    }
-    return false;
-}
-
 static bool is_set(const struct body_rows *body, const struct pg_column *column)
 {
     for (size_t i = 0; i < body->n_set; i++) {
@@ -291,7 +281,7 @@ static hs_status choose_reset(struct api_request *r, struct hs_err *reterr)
         const struct pg_column *column = &pg->columns[i];
 
         if (!column->is_generated && !column->is_identity && column != r->table->soft_delete &&
-            !is_in_key(r->table, column) && !is_set(&c->body, column))
+            !api_table_is_key(r->table, column) && !is_set(&c->body, column))
             reset[n++] = column;
     }
     c->tree.reset = reset;
@@ -371,22 +361,13 @@ static hs_status choose_rows(struct api_request *r, struct hs_err *reterr)
     return HS_E_FILTER_REQUIRED;
 }
 
-static bool is_json(struct hs_str type)
-{
-    struct hs_str rest = type;
-    struct hs_str media = hs_str_trim(hs_str_cut(&rest, ';'));
-
-    return hs_str_ieq(media, HS_STR("application/json")) ||
-           (media.n > 5 && hs_str_ieq(hs_str_sub(media, media.n - 5, media.n), HS_STR("+json")));
-}
-
 static hs_status read_body(struct api_request *r, enum body_kind kind, struct hs_err *reterr)
 {
     struct hs_str type = http_req_header(r->req, HS_STR("content-type"));
     struct api_change *c = r->change;
     hs_status status;
 
-    if (type.p && !is_json(type))
+    if (type.p && !api_is_json(type))
         return hs_fail(reterr, HS_E_MEDIA_TYPE, "the body is %.*s, not JSON", HS_FMT(type));
     status = body_read(r->table, kind, r->req->body, r->hold->model->rules.rows_max, r->req->arena,
                        &c->body, reterr);
@@ -498,7 +479,6 @@ static size_t find_form(const struct api_request *r)
 
 hs_status api_change_start(struct api_worker *worker, struct api_request *r, struct hs_err *reterr)
 {
-    struct hs_str role = r->req->identity->role;
     size_t form = find_form(r);
     const char **key = NULL;
     hs_status status = HS_OK;
@@ -517,8 +497,8 @@ hs_status api_change_start(struct api_worker *worker, struct api_request *r, str
     if (r->is_item)
         status = simple_read_key(r->table, r->key, r->req->arena, &key, reterr);
     if (!status)
-        status = simple_read_change(r->hold->model, r->table, role, FORMS[form].use, key,
-                                    r->req->query, r->req->arena, &r->ask, reterr);
+        status = api_request_read(r, (struct simple_ask){.use = FORMS[form].use, .key = key},
+                                  reterr);
     if (!status)
         status = build(r, form, key, reterr);
     if (!status)

@@ -21,7 +21,7 @@
 #include "net/crypto.h"
 #include "pg/loan.h"
 
-enum { KEY_MAX = 255, HEX = 2 * NET_SHA256 + 1, BODY_KEPT_MAX = 1 << 20, KEEP_TEXT = 40 };
+enum { KEY_MAX = 255, BODY_KEPT_MAX = 1 << 20, KEEP_TEXT = 40 };
 enum { CHANGE_LOAN_MAGIC = 0x43484c4e };
 
 static const char SQL_BEGIN[] =
@@ -35,8 +35,8 @@ struct change_loan {
     struct pg_query own; /* a statement of hasten's own schema */
     const char *params[5];
     struct hs_str key; /* p == NULL: none */
-    char caller[HEX];
-    char request[HEX];
+    char caller[NET_SHA256_HEX];
+    char request[NET_SHA256_HEX];
     char keep[KEEP_TEXT];
     char status[8];
     struct hs_err failure; /* why there will be no COMMIT */
@@ -44,17 +44,6 @@ struct change_loan {
 };
 
 /* ---- the key ---- */
-
-static bool hex_digest(struct hs_str text, char to[static HEX])
-{
-    unsigned char hash[NET_SHA256];
-
-    if (!net_sha256(text, hash))
-        return false;
-    for (size_t i = 0; i < NET_SHA256; i++)
-        (void)snprintf(to + 2 * i, 3, "%02x", hash[i]);
-    return true;
-}
 
 static bool is_time(struct hs_str name)
 {
@@ -105,7 +94,7 @@ static bool digest_caller(struct change_loan *c, struct hs_buf *scratch)
         scratch->n = before;
         hs_buf_add(scratch, who->claims);
     }
-    return !hs_buf_failed(scratch) && hex_digest(hs_buf_str(scratch), c->caller);
+    return !hs_buf_failed(scratch) && net_sha256_hex(hs_buf_str(scratch), c->caller);
 }
 
 static bool digest_request(struct change_loan *c, struct hs_buf *scratch)
@@ -118,7 +107,7 @@ static bool digest_request(struct change_loan *c, struct hs_buf *scratch)
     hs_buf_add(scratch, req->target);
     hs_buf_add_char(scratch, '\n');
     hs_buf_add(scratch, req->body);
-    return !hs_buf_failed(scratch) && hex_digest(hs_buf_str(scratch), c->request);
+    return !hs_buf_failed(scratch) && net_sha256_hex(hs_buf_str(scratch), c->request);
 }
 
 static hs_status read_key(struct change_loan *c, struct hs_err *reterr)

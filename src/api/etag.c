@@ -4,18 +4,24 @@
  */
 #include "api/etag.h"
 
-#include <stdio.h>
-
+#include "core/check.h"
 #include "core/hash.h"
 
-enum { PREFIX = sizeof("ETag: ") - 1 };
+enum { PREFIX = sizeof("ETag: ") - 1, VERSION_MAX = 10 };
 
 struct hs_str etag_line(char to[static ETAG_LINE_MAX], struct hs_str version, struct hs_str body)
 {
-    int n = snprintf(to, ETAG_LINE_MAX, "ETag: \"%.*s-%016llx\"\r\n", HS_FMT(version),
-                     (unsigned long long)hs_digest(body));
+    size_t n = PREFIX;
 
-    return hs_strn(to, (size_t)n);
+    HS_BUG_ON(version.n > VERSION_MAX);
+    memcpy(to, "ETag: \"", ++n);
+    memcpy(to + n, version.p, version.n);
+    n += version.n;
+    to[n++] = '-';
+    hs_u64_hex(hs_digest(body), to + n);
+    n += HS_U64_HEX;
+    memcpy(to + n, "\"\r\n", 3);
+    return hs_strn(to, n + 3);
 }
 
 /* The next tag, with its quotes, off the list; weak ones lose their W/. p == NULL: no more. */
@@ -62,7 +68,7 @@ static bool is_digits(struct hs_str s)
         if (s.p[i] < '0' || s.p[i] > '9')
             return false;
     }
-    return s.n > 0 && s.n <= 10;
+    return s.n > 0 && s.n <= VERSION_MAX;
 }
 
 hs_status etag_wanted(struct hs_str if_match, struct hs_str *ret_version, struct hs_err *reterr)

@@ -84,6 +84,15 @@ void api_worker_free(struct api_worker *worker)
 
 /* ---- the answer ---- */
 
+bool api_is_json(struct hs_str content_type)
+{
+    struct hs_str rest = content_type;
+    struct hs_str type = hs_str_trim(hs_str_cut(&rest, ';'));
+
+    return hs_str_ieq(type, HS_STR("application/json")) ||
+           (type.n > 5 && hs_str_ieq(hs_str_sub(type, type.n - 5, type.n), HS_STR("+json")));
+}
+
 void api_reply_failed(struct http_req *req, const struct hs_buf *body)
 {
     struct hs_err err = {0};
@@ -299,6 +308,16 @@ static hs_status submit(struct api_worker *worker, struct api_request *r, const 
     return status ? status : api_run_affordable(worker, r, run_query, reterr);
 }
 
+hs_status api_request_read(struct api_request *r, struct simple_ask ask, struct hs_err *reterr)
+{
+    ask.model = r->hold->model;
+    ask.table = r->table;
+    ask.who = r->req->identity;
+    ask.query = r->req->query;
+    ask.arena = r->req->arena;
+    return simple_read(&ask, &r->ask, reterr);
+}
+
 hs_status api_make_columns(struct api_request *r, struct hs_err *reterr)
 {
     const struct tree_select *tree = &r->ask.tree;
@@ -349,8 +368,9 @@ static hs_status start_list(struct api_worker *worker, struct api_request *r, st
     hs_status status = api_format_read(r->req, &format, reterr);
 
     if (!status)
-        status = (format == API_FORMAT_JSON ? simple_read_list : simple_read_stream)(
-            r->hold->model, r->table, r->req->identity, r->req->query, arena, &r->ask, reterr);
+        status = api_request_read(
+            r, (struct simple_ask){.use = SIMPLE_LIST, .is_stream = format != API_FORMAT_JSON},
+            reterr);
     if (status)
         return status;
     if (r->ask.cursor.p && !has_cursors)
@@ -385,8 +405,7 @@ static hs_status start_item(struct api_worker *worker, struct api_request *r, st
         r->query.gather = shown->can_gather ? &shown->gather : NULL;
         return submit(worker, r, key, r->table->n_key, reterr);
     }
-    status = simple_read_item(r->hold->model, r->table, role, key, r->req->query, r->req->arena,
-                              &r->ask, reterr);
+    status = api_request_read(r, (struct simple_ask){.use = SIMPLE_ITEM, .key = key}, reterr);
     if (!status)
         status = run_tree(worker, r, /* with_order= */ false, reterr);
     return status;

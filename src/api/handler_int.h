@@ -56,7 +56,6 @@ struct api_change {
     struct body_rows body;
     struct tree_change tree;
     const struct tree_field **returning;
-    size_t n_shown;      /* of those that come back these are the answer's, then the key */
     size_t *key_columns; /* POST of one row: result columns of the key, for Location; or NULL */
     bool is_one;         /* the answer is one row, not an array */
     struct change_loan *loan; /* change_loan.c's */
@@ -72,8 +71,21 @@ hs_status api_answer_list(const struct api_request *r, const struct pg_rows *row
 /* {"data":[{"name":...}]}: the tables that the role may read, with their columns, key and relations. */
 void api_tables_write(const struct api_model *model, struct hs_str role, struct hs_buf *out);
 
+/* How rows of the answer are written. */
+static inline struct api_rows_opts api_request_rows_opts(const struct api_request *r)
+{
+    return (struct api_rows_opts){.omit_nulls = r->ask.omit_nulls,
+                                  .int8_as_string = r->hold->model->rules.int8_as_string};
+}
+
+/* Is it a media type of JSON: application/json, or one that ends in +json? */
+bool api_is_json(struct hs_str content_type);
+
 /* A request is through with its model. */
 void api_hold_release(struct api_hold *hold);
+/* Reads the request's parameters into r->ask; `ask` says for which use, the rest is the request's. */
+hs_status api_request_read(struct api_request *r, struct simple_ask ask, struct hs_err *reterr)
+    hs_must_check;
 /* The answer's columns, from the tree's fields and embeds. */
 hs_status api_make_columns(struct api_request *r, struct hs_err *reterr) hs_must_check;
 /* Fills r->query.comment where database.comment is `request`. errors HS_E_MEMORY */

@@ -116,6 +116,15 @@ const struct api_table *api_model_table(const struct api_model *model, struct hs
     }
 }
 
+bool api_table_is_key(const struct api_table *table, const struct pg_column *column)
+{
+    for (size_t i = 0; i < table->n_key; i++) {
+        if (table->key[i] == column)
+            return true;
+    }
+    return false;
+}
+
 static void index_add(uint16_t *index, size_t mask, struct hs_str name, size_t position)
 {
     size_t at = hs_hash(name);

@@ -112,6 +112,9 @@ static inline struct hs_str api_table_comment(const struct api_model *model,
     return is_item ? table->comment_item : table->comment_list;
 }
 
+/* Is it one of the columns that address a row? */
+bool api_table_is_key(const struct api_table *table, const struct pg_column *column);
+
 /* What is shown to a role; whoever may read nothing, or is unknown, asks for all and learns why not. */
 static inline const struct api_shown *api_table_shown(const struct api_model *model,
                                                       const struct api_table *table,

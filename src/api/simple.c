@@ -424,65 +424,6 @@ static hs_status start(struct simple_reader *r, struct hs_err *reterr)
     return HS_OK;
 }
 
-static hs_status read_list(struct simple_reader *r, bool is_stream, struct hs_str query,
-                           struct hs_err *reterr)
-{
-    struct simple_query *q = r->query;
-    hs_status status = start(r, reterr);
-
-    q->is_stream = is_stream;
-    if (!status)
-        status = read_pairs(r, query, reterr);
-    if (!status)
-        status = hide_deleted(r, reterr);
-    if (!status)
-        status = build_order(r, reterr);
-    if (!status)
-        status = build_page(r, reterr);
-    /* Of a stream only one fetch is held at a time, so the bound is for each row. */
-    if (!status)
-        status = simple_check_includes(r, q->is_stream ? 1 : q->limit, reterr);
-    if (!status)
-        tell_embeds(q->tree.embeds, q->omit_nulls);
-    return status;
-}
-
-hs_status simple_read_list(const struct api_model *model, const struct api_table *table,
-                           const struct hs_identity *who, struct hs_str query,
-                           struct hs_arena *arena, struct simple_query *ret_query,
-                           struct hs_err *reterr)
-{
-    struct simple_reader r = {.model = model,
-                              .table = table,
-                              .role = who->role,
-                              .limit_max = model->rules.limit_max,
-                              .rows_max = who->rows_max,
-                              .arena = arena,
-                              .query = ret_query,
-                              .use = SIMPLE_LIST};
-
-    if (who->rows_max && who->rows_max < r.limit_max)
-        r.limit_max = who->rows_max;
-    return read_list(&r, /* is_stream= */ false, query, reterr);
-}
-
-hs_status simple_read_stream(const struct api_model *model, const struct api_table *table,
-                             const struct hs_identity *who, struct hs_str query,
-                             struct hs_arena *arena, struct simple_query *ret_query,
-                             struct hs_err *reterr)
-{
-    struct simple_reader r = {.model = model,
-                              .table = table,
-                              .role = who->role,
-                              .limit_max = who->rows_max ? who->rows_max : INT64_MAX,
-                              .rows_max = who->rows_max,
-                              .arena = arena,
-                              .query = ret_query,
-                              .use = SIMPLE_LIST};
-
-    return read_list(&r, /* is_stream= */ true, query, reterr);
-}
-
 static hs_status add_key(struct simple_reader *r, const char *const *key, struct hs_err *reterr)
 {
     hs_status status = HS_OK;
@@ -492,52 +433,59 @@ static hs_status add_key(struct simple_reader *r, const char *const *key, struct
     return status;
 }
 
-hs_status simple_read_change(const struct api_model *model, const struct api_table *table,
-                             struct hs_str role, enum simple_use use, const char *const *key,
-                             struct hs_str query, struct hs_arena *arena,
-                             struct simple_query *ret_query, struct hs_err *reterr)
+static hs_status build_list(struct simple_reader *r, struct hs_err *reterr)
 {
-    struct simple_reader r = {.model = model,
-                              .table = table,
-                              .role = role,
-                              .arena = arena,
-                              .query = ret_query,
-                              .use = use};
-    hs_status status = start(&r, reterr);
+    const struct simple_query *q = r->query;
+    hs_status status = build_order(r, reterr);
 
-    if (!status && use == SIMPLE_CHANGE_ITEM)
-        status = add_key(&r, key, reterr);
     if (!status)
-        status = read_pairs(&r, query, reterr);
-    ret_query->n_filters = r.n_filters;
-    if (!status && use != SIMPLE_CREATE)
-        status = hide_deleted(&r, reterr);
-    return status;
+        status = build_page(r, reterr);
+    /* Of a stream only one fetch is held at a time, so the bound is for each row. */
+    return status ? status : simple_check_includes(r, q->is_stream ? 1 : q->limit, reterr);
 }
 
-hs_status simple_read_item(const struct api_model *model, const struct api_table *table,
-                           struct hs_str role, const char *const *key, struct hs_str query,
-                           struct hs_arena *arena, struct simple_query *ret_query,
-                           struct hs_err *reterr)
+static hs_status build_item(struct simple_reader *r, struct hs_err *reterr)
 {
-    struct simple_reader r = {.model = model,
-                              .table = table,
-                              .role = role,
-                              .arena = arena,
+    struct tree_select *tree = &r->query->tree;
+
+    tree->with_version = !tree->embeds &&
+                         api_table_shown(r->model, r->table, r->role)->with_version;
+    return simple_check_includes(r, 1, reterr);
+}
+
+/* How many rows a list may ask for: of a stream as many as there are. */
+static uint64_t limit_max(const struct simple_ask *ask)
+{
+    uint64_t most = ask->is_stream ? INT64_MAX : ask->model->rules.limit_max;
+
+    return ask->who->rows_max && ask->who->rows_max < most ? ask->who->rows_max : most;
+}
+
+hs_status simple_read(const struct simple_ask *ask, struct simple_query *ret_query,
+                      struct hs_err *reterr)
+{
+    struct simple_reader r = {.model = ask->model,
+                              .table = ask->table,
+                              .role = ask->who->role,
+                              .limit_max = limit_max(ask),
+                              .rows_max = ask->who->rows_max,
+                              .arena = ask->arena,
                               .query = ret_query,
-                              .use = SIMPLE_ITEM};
+                              .use = ask->use};
     hs_status status = start(&r, reterr);
 
+    ret_query->is_stream = ask->is_stream;
+    if (!status && ask->use & (SIMPLE_ITEM | SIMPLE_CHANGE_ITEM))
+        status = add_key(&r, ask->key, reterr);
     if (!status)
-        status = add_key(&r, key, reterr);
-    if (!status)
-        status = read_pairs(&r, query, reterr);
-    if (!status)
+        status = read_pairs(&r, ask->query, reterr);
+    ret_query->n_filters = r.n_filters;
+    if (!status && ask->use != SIMPLE_CREATE)
         status = hide_deleted(&r, reterr);
-    if (!status)
-        status = simple_check_includes(&r, 1, reterr);
-    ret_query->tree.with_version = !ret_query->tree.embeds &&
-                                   api_table_shown(model, table, role)->with_version;
+    if (!status && ask->use == SIMPLE_LIST)
+        status = build_list(&r, reterr);
+    if (!status && ask->use == SIMPLE_ITEM)
+        status = build_item(&r, reterr);
     if (!status)
         tell_embeds(ret_query->tree.embeds, ret_query->omit_nulls);
     return status;

@@ -34,21 +34,25 @@ struct simple_query {
     uint64_t affected_max; /* max-affected; UINT64_MAX = no bound */
 };
 
-/*
- * A list: `query` is what stands behind '?', still encoded. The caller's role says which fields stand in the
- * answer, and in included rows, where none are named; its rows_max how many rows may be asked for.
- *   errors  400 of every kind, HS_E_MEMORY
- */
-hs_status simple_read_list(const struct api_model *model, const struct api_table *table,
-                           const struct hs_identity *who, struct hs_str query,
-                           struct hs_arena *arena, struct simple_query *ret_query,
-                           struct hs_err *reterr) hs_must_check;
+/* What is asked, and by whom. Lives until simple_read() returns. */
+struct simple_ask {
+    const struct api_model *model;
+    const struct api_table *table;
+    /*
+     * Its role says which fields stand in the answer, and in included rows, where none are named; its
+     * rows_max how many rows a list may ask for.
+     */
+    const struct hs_identity *who;
+    enum simple_use use;
+    bool is_stream; /* a list that is a stream in any case, because of its form: NDJSON, CSV */
+    const char *const *key; /* of SIMPLE_ITEM and SIMPLE_CHANGE_ITEM: table->n_key values */
+    struct hs_str query;    /* what stands behind '?', still encoded */
+    struct hs_arena *arena;
+};
 
-/* The same of a list that is a stream in any case, because of its form: NDJSON, CSV. */
-hs_status simple_read_stream(const struct api_model *model, const struct api_table *table,
-                             const struct hs_identity *who, struct hs_str query,
-                             struct hs_arena *arena, struct simple_query *ret_query,
-                             struct hs_err *reterr) hs_must_check;
+/* errors  400 of every kind, HS_E_BAD_ROLE (withDeleted), HS_E_MEMORY */
+hs_status simple_read(const struct simple_ask *ask, struct simple_query *ret_query,
+                      struct hs_err *reterr) hs_must_check;
 
 /*
  * The key of one row: `segment` of the path, still encoded; composite keys as a,b.
@@ -58,20 +62,5 @@ hs_status simple_read_stream(const struct api_model *model, const struct api_tab
 hs_status simple_read_key(const struct api_table *table, struct hs_str segment,
                           struct hs_arena *arena, const char ***ret_values, struct hs_err *reterr)
     hs_must_check;
-
-/* One row with parameters: as simple_read_list, with a filter on the key; takes fields, include, nulls. */
-hs_status simple_read_item(const struct api_model *model, const struct api_table *table,
-                           struct hs_str role, const char *const *key, struct hs_str query,
-                           struct hs_arena *arena, struct simple_query *ret_query,
-                           struct hs_err *reterr) hs_must_check;
-
-/*
- * The parameters of a change, in ret_query->tree (fields, where) and the members above. `key` as
- * above for SIMPLE_CHANGE_ITEM, else NULL.
- */
-hs_status simple_read_change(const struct api_model *model, const struct api_table *table,
-                             struct hs_str role, enum simple_use use, const char *const *key,
-                             struct hs_str query, struct hs_arena *arena,
-                             struct simple_query *ret_query, struct hs_err *reterr) hs_must_check;
 
 #endif

@@ -581,8 +581,7 @@ static struct stream *new_stream(struct api_worker *worker, struct api_request *
     s->worker = worker;
     s->asked = FETCH_FIRST;
     s->looked_at = hs_now_us();
-    s->opts = (struct api_rows_opts){.omit_nulls = r->ask.omit_nulls,
-                                     .int8_as_string = rules->int8_as_string};
+    s->opts = api_request_rows_opts(r);
     s->loan = (struct pg_loan){.magic = PG_LOAN_MAGIC,
                                .is_read_only = true,
                                .is_long = true,

@@ -83,13 +83,7 @@ hs_status migrate_read(const char *path, struct hs_arena *arena, struct hs_str *
 hs_status migrate_checksum(struct hs_str text, char to[static MIGRATE_CHECKSUM],
                            struct hs_err *reterr)
 {
-    unsigned char hash[NET_SHA256];
-
-    if (!net_sha256(text, hash))
-        return hs_fail_memory(reterr);
-    for (size_t i = 0; i < NET_SHA256; i++)
-        (void)snprintf(to + 2 * i, 3, "%02x", hash[i]);
-    return HS_OK;
+    return net_sha256_hex(text, to) ? HS_OK : hs_fail_memory(reterr);
 }
 
 struct migrate_place migrate_place(struct hs_str text, size_t at)

@@ -98,6 +98,14 @@ char *hs_u64_print(uint64_t v, char *to)
     return to + (sizeof(digits) - at);
 }
 
+void hs_u64_hex(uint64_t v, char *to)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (int i = HS_U64_HEX - 1; i >= 0; i--, v >>= 4)
+        to[i] = digits[v & 15];
+}
+
 static size_t utf8_sequence(const unsigned char *p, size_t left)
 {
     unsigned char low = 0x80;

@@ -75,6 +75,9 @@ bool hs_str_to_i64(struct hs_str s, int64_t *ret_v) hs_must_check;
 enum { HS_U64_DIGITS_MAX = 20 };
 /* Writes v in decimal, at most HS_U64_DIGITS_MAX bytes and no NUL; returns the end of it. */
 char *hs_u64_print(uint64_t v, char *to);
+enum { HS_U64_HEX = 16 };
+/* Writes v in hexadecimal, HS_U64_HEX lower-case digits and no NUL. */
+void hs_u64_hex(uint64_t v, char *to);
 
 /* Valid UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). NUL is allowed. */
 bool hs_str_is_utf8(struct hs_str s);

@@ -30,14 +30,6 @@ struct hs_buf *http_req_scratch(struct http_req *req)
 
 /* ---- ids ---- */
 
-static void write_hex(char *to, uint64_t v)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (int i = 15; i >= 0; i--, v >>= 4)
-        to[i] = digits[v & 15];
-}
-
 static bool is_hex_id(struct hs_str s)
 {
     bool is_zero = true;
@@ -71,12 +63,12 @@ static bool take_trace(struct http_req *req, struct hs_str t)
 
 static void make_ids(struct http_server *server, struct http_req *req, struct hs_str traceparent)
 {
-    write_hex(req->span_id, hs_rng_next(&server->rng) | 1);
+    hs_u64_hex(hs_rng_next(&server->rng) | 1, req->span_id);
     req->has_trace = traceparent.p && take_trace(req, traceparent);
     if (req->has_trace)
         return;
-    write_hex(req->trace_id, hs_rng_next(&server->rng) | 1);
-    write_hex(req->trace_id + 16, hs_rng_next(&server->rng));
+    hs_u64_hex(hs_rng_next(&server->rng) | 1, req->trace_id);
+    hs_u64_hex(hs_rng_next(&server->rng), req->trace_id + 16);
 }
 
 /* ---- life ---- */
@@ -182,7 +174,7 @@ void http_call_fill_sub(struct http_call *call, const struct http_req *parent)
 {
     struct http_req *req = &call->req;
 
-    write_hex(req->span_id, hs_rng_next(&call->server->rng) | 1);
+    hs_u64_hex(hs_rng_next(&call->server->rng) | 1, req->span_id);
     memcpy(req->trace_id, parent->trace_id, sizeof(req->trace_id));
     req->has_trace = parent->has_trace;
     req->is_sampled = parent->is_sampled;

@@ -21,6 +21,7 @@
 #include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <stdio.h>
 #include <sys/random.h>
 
 #include "core/mem.h"
@@ -91,6 +92,17 @@ bool net_sha256(struct hs_str data, unsigned char ret_hash[static NET_SHA256])
     if (!done)
         ERR_clear_error();
     return done;
+}
+
+bool net_sha256_hex(struct hs_str data, char ret_hex[static NET_SHA256_HEX])
+{
+    unsigned char hash[NET_SHA256];
+
+    if (!net_sha256(data, hash))
+        return false;
+    for (size_t i = 0; i < NET_SHA256; i++)
+        (void)snprintf(ret_hex + 2 * i, 3, "%02x", hash[i]);
+    return true;
 }
 
 /* Never asks a terminal: a public key has no passphrase. */

@@ -25,6 +25,10 @@ bool net_hmac_sha256(struct net_hmac *hmac, struct hs_str data,
 /* false = the library failed (no memory); ret_hash is then undefined. */
 bool net_sha256(struct hs_str data, unsigned char ret_hash[static NET_SHA256]) hs_must_check;
 
+enum { NET_SHA256_HEX = 2 * NET_SHA256 + 1 };
+/* The same in lower-case hexadecimal, NUL-terminated. */
+bool net_sha256_hex(struct hs_str data, char ret_hex[static NET_SHA256_HEX]) hs_must_check;
+
 struct net_rsa; /* a prepared RSA public key */
 
 /*

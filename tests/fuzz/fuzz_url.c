@@ -43,9 +43,9 @@ static void run(const struct api_model *model, const struct api_table *table, st
     if (is_item) {
         status = simple_read_key(table, id, arena, &key, &err);
         if (!status)
-            status = simple_read_item(model, table, HS_STR(""), key, query, arena, &ask, &err);
+            status = world_read(model, table, world_nobody(), key, query, arena, &ask, &err);
     } else {
-        status = simple_read_list(model, table, world_nobody(), input, arena, &ask, &err);
+        status = world_read(model, table, world_nobody(), NULL, input, arena, &ask, &err);
     }
     if (!status)
         status = sql_write(&ask.tree, !is_item && table->n_key, scratch, arena, &st, &err);

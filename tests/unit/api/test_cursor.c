@@ -39,8 +39,8 @@ static struct simple_query *ask(const char *table, const char *query, struct hs_
     struct simple_query *q = HS_NEW(&arena, struct simple_query);
     struct hs_err err;
 
-    if (simple_read_list(model, api_model_table(model, hs_str(table)), world_nobody(),
-                         hs_str(query), &arena, q, &err))
+    if (world_read(model, api_model_table(model, hs_str(table)), world_nobody(), NULL,
+                   hs_str(query), &arena, q, &err))
         fail_msg("%s?%s: %s", table, query, err.what);
     assert_int_equal(cursor_binding(&q->tree, &arena, ret_binding, &err), HS_OK);
     return q;

@@ -228,9 +228,8 @@ static void test_shown_in_queries(void **state)
         struct simple_query item;
         struct hs_err err;
 
-        assert_int_equal(simple_read_list(model, people, &who, query, &arena, &list, &err), HS_OK);
-        assert_int_equal(simple_read_item(model, people, role, key, query, &arena, &item, &err),
-                         HS_OK);
+        assert_int_equal(world_read(model, people, &who, NULL, query, &arena, &list, &err), HS_OK);
+        assert_int_equal(world_read(model, people, &who, key, query, &arena, &item, &err), HS_OK);
         assert_int_equal(list.tree.n_fields, rows[i].n_people);
         assert_int_equal(item.tree.n_fields, rows[i].n_people);
         assert_int_equal(list.tree.embeds ? list.tree.embeds->select->n_fields : 0,

@@ -48,7 +48,7 @@ static hs_status run(struct hs_str url, struct sql_statement *ret_statement, str
     if (!ask)
         return hs_fail_memory(err);
     if (!id.n) {
-        status = simple_read_list(model, table, world_nobody(), query, &arena, ask, err);
+        status = world_read(model, table, world_nobody(), NULL, query, &arena, ask, err);
     } else {
         status = simple_read_key(table, id, &arena, &key, err);
         if (!status && !query.n) {
@@ -57,7 +57,7 @@ static hs_status run(struct hs_str url, struct sql_statement *ret_statement, str
             return HS_OK;
         }
         if (!status)
-            status = simple_read_item(model, table, HS_STR(""), key, query, &arena, ask, err);
+            status = world_read(model, table, world_nobody(), key, query, &arena, ask, err);
     }
     if (status)
         return status;

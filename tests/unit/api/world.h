@@ -7,7 +7,7 @@
 #ifndef UNIT_API_WORLD_H
 #define UNIT_API_WORLD_H
 
-#include "api/model.h"
+#include "api/simple.h"
 #include "core/mem.h"
 #include "pg/catalog_int.h"
 
@@ -17,6 +17,23 @@ static inline const struct hs_identity *world_nobody(void)
     static const struct hs_identity nobody = {.role = {"", 0}};
 
     return &nobody;
+}
+
+/* simple_read() for one without limits of his own: a row where there is a key, else a list. */
+static inline hs_status world_read(const struct api_model *model, const struct api_table *table,
+                                   const struct hs_identity *who, const char *const *key,
+                                   struct hs_str query, struct hs_arena *arena,
+                                   struct simple_query *ret_query, struct hs_err *reterr)
+{
+    const struct simple_ask ask = {.model = model,
+                                   .table = table,
+                                   .who = who,
+                                   .use = key ? SIMPLE_ITEM : SIMPLE_LIST,
+                                   .key = key,
+                                   .query = query,
+                                   .arena = arena};
+
+    return simple_read(&ask, ret_query, reterr);
 }
 
 enum world_relation { COMPANIES, KEYLESS, MESSAGES, PAIRS, PEOPLE, WORLD_RELATIONS };
