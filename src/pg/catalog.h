@@ -67,6 +67,7 @@ struct pg_column {
     bool is_generated; /* GENERATED ALWAYS AS (...) STORED */
     bool is_identity;  /* GENERATED ... AS IDENTITY */
     bool is_identity_always;
+    bool is_exact; /* equal values have one output form: fit for narrow tags (cache) */
     /*
      * The default as an expression, its own or else that of its type, every name in it qualified that is
      * not in pg_catalog; empty = NULL, an identity, a generated column, or that of a view's table.
@@ -96,6 +97,30 @@ struct pg_foreign_key {
     bool from_is_unique; /* from_columns hold a key: one-to-one */
 };
 
+/*
+ * What the answer to a SELECT from a relation depends on, found in the catalog's expression trees: bodies of
+ * views, policies, functions, recursively.
+ */
+struct pg_depend {
+    /*
+     * Everything that it runs could be judged, and is as good as immutable but for the tables, claims and role
+     * below. Else such an answer must not be kept, and `why` says to a person what stands against it.
+     */
+    bool is_known;
+    struct hs_str why;
+    const uint32_t *tables; /* oids of the tables (r, p) whose rows are read, its own among them; ascending */
+    size_t n_tables;
+    uint64_t claims;       /* bit i is pg_catalog.claims[i]: the top-level claims that are read */
+    bool reads_all_claims; /* the claims are read in a way that names none: is_known is false */
+};
+
+/* A policy that lets only rows through whose column equals a claim of the caller. */
+struct pg_narrow {
+    const struct pg_column *column;
+    struct hs_str claim;
+    uint64_t roles; /* for these: bits as in pg_catalog.roles */
+};
+
 struct pg_relation {
     uint32_t oid;
     struct hs_str schema;
@@ -117,6 +142,9 @@ struct pg_relation {
         bool update;
         bool delete;
     } tidy;
+    struct pg_depend depend;
+    const struct pg_narrow *narrow; /* of a table with row-level security */
+    size_t n_narrow;
     const struct pg_column *columns; /* in attnum order */
     size_t n_columns;
     const struct pg_key *primary; /* NULL if none */
@@ -164,6 +192,9 @@ struct pg_catalog {
     size_t n_functions;
     const struct pg_policy *policies;
     size_t n_policies;
+    /* Top-level claims of request.jwt.claims that policies, views and functions read; at most 64. */
+    const struct hs_str *claims;
+    size_t n_claims;
     /*
      * The roles of the setup, in its order; `readers` above has a bit for each. What these bits say
      * is for defaults and listings: whether a statement may run is PostgreSQL's to say, each time.

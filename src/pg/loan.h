@@ -45,6 +45,10 @@ struct pg_loan {
     void (*ended)(struct pg_loan *loan, const struct hs_err *err);
     void *arg;
 
+    /* Set before ended() where it was committed, as in struct pg_query. */
+    uint64_t epoch;
+    uint64_t position;
+
     /* private */
     struct hs_list node;
     struct pg_pool *pool;

@@ -81,6 +81,14 @@ struct pg_pool_setup {
     size_t batch_max;
     size_t statements_max;
     uint64_t seed; /* for jitter */
+    /*
+     * Statements and loans that may write are followed by a question for the position of what they wrote
+     * (struct pg_query.position), and each new connection's epoch is told to connected(), on the worker's
+     * thread. Off: epochs and positions stay 0.
+     */
+    bool with_positions;
+    void (*connected)(void *ctx, uint64_t epoch);
+    void *connected_ctx;
 };
 
 /* Texts of setup are copied. Connects as soon as the loop turns, if budget.min asks for it. */
@@ -167,6 +175,14 @@ struct pg_query {
     /* rows is NULL iff err is not. */
     void (*done)(struct pg_query *query, const struct pg_rows *rows, const struct hs_err *err);
     void *arg;
+
+    /*
+     * Set by the pool before done(), with_positions: the epoch of the connection that ran it (see pg/epoch.h),
+     * and, of what is no read, a position that its commit ends at or before; 0 = not known (an error whose
+     * outcome is not known, or nothing was sent).
+     */
+    uint64_t epoch;
+    uint64_t position;
 
     /* private to the pool */
     struct hs_list node;

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api/depend.h - what the answer to a read depends on, and as whom it may be read and kept.
+ *
+ * An answer may be kept if everything that it depends on is known: the tables behind its relations (pg_depend of
+ * the catalog), no value that means another instant tomorrow ("today"), only claims that have a name. It is then
+ * asked with these claims alone, so that what is not in the key cannot matter; and its tags are as narrow
+ * as its filters and the policies allow.
+ *
+ * Thread     the worker's.
+ */
+#ifndef API_DEPEND_H
+#define API_DEPEND_H
+
+#include "api/model.h"
+#include "cache/state.h"
+
+enum { API_TAGS_MAX = 64 };
+
+struct api_depend {
+    bool is_known;
+    const char *why; /* !is_known: for people; lives as long as the model or the request's arena */
+    struct cache_tag tags[API_TAGS_MAX];
+    size_t n_tags;
+    uint64_t claims; /* bits of the catalog's claims that go into the key */
+};
+
+/*
+ * Brings a tree into canonical form: filters that mean the same stand in the same order, so that two spellings of
+ * a query become one statement and one key. Its meaning does not change.
+ */
+void api_canonical(struct tree_select *tree);
+
+/*
+ * Of a tree, asked by `who` (its role and claims are looked at). Registers tables and shapes with the state.
+ * errors HS_E_MEMORY
+ */
+hs_status api_depend_tree(const struct api_model *model, const struct tree_select *tree,
+                          const struct hs_identity *who, struct cache_state *state,
+                          struct hs_arena *arena, struct api_depend *ret, struct hs_err *reterr)
+    hs_must_check;
+/* Of one row by its key (table->n_key values), all that is shown of it. */
+hs_status api_depend_item(const struct api_model *model, const struct api_table *table,
+                          const char *const *key, const struct hs_identity *who,
+                          struct cache_state *state, struct hs_arena *arena, struct api_depend *ret,
+                          struct hs_err *reterr) hs_must_check;
+
+/* ---- as whom ---- */
+
+struct api_callers; /* identities with only the claims that count, each once per worker; bounded */
+
+hs_status api_callers_new(struct api_callers **ret_callers, struct hs_err *reterr) hs_must_check;
+void api_callers_free(struct api_callers *callers);
+/*
+ * The identity of `who` with only those of its claims (bits of the catalog's), in their order: one object for all
+ * callers that agree in role, limits and these claims. NULL = no memory. The caller gets a reference. What was
+ * found is remembered in `who`.
+ */
+struct hs_identity *api_callers_take(struct api_callers *callers, const struct api_model *model,
+                                     struct hs_identity *who, uint64_t claims);
+
+#endif
