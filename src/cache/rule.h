@@ -41,8 +41,8 @@ struct cache_view {
     uint64_t position; /* the feed's */
     uint64_t begun;    /* where this feed began */
     uint64_t generation;
-    hs_us proof_at; /* the cache is proven as of then; 0 = not yet */
-    hs_us poll_at;  /* the catalog was last looked at then; 0 = not yet */
+    hs_us proof_at;              /* the cache is proven as of then; 0 = not yet */
+    hs_us poll_at;               /* the catalog was last looked at then; 0 = not yet */
     struct cache_token required; /* the barrier */
 };
 

@@ -28,11 +28,13 @@ struct hs_buf;
 struct cache_state_setup {
     size_t stamps; /* slots, a power of two */
     size_t tables_max;
-    size_t shapes_max;      /* over all tables */
+    size_t shapes_max;       /* over all tables */
     size_t table_shapes_max; /* of one table */
     hs_us max_staleness;
-    char tag_key[16];     /* of the tags' hash; the same on all nodes of one database */
-    void (*wake)(void *ctx); /* the feed should look at cache_feed_pending() and cache_feed_wanted(); any thread */
+    char tag_key[16]; /* of the tags' hash; the same on all nodes of one database */
+    void (*wake)(
+        void *
+            ctx); /* the feed should look at cache_feed_pending() and cache_feed_wanted(); any thread */
     void *wake_ctx;
 };
 
@@ -119,7 +121,7 @@ enum { CACHE_WAITER_MAGIC = 0x43415741 };
 struct cache_waiter {
     uint32_t magic; /* CACHE_WAITER_MAGIC */
     struct cache_token token;
-    struct net_loop *loop;                       /* where `done` is called */
+    struct net_loop *loop; /* where `done` is called */
     void (*done)(struct cache_waiter *waiter);
     /* private */
     struct hs_list node;

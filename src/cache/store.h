@@ -41,9 +41,9 @@ struct cache_entry {
     struct cache_moment moment;
     hs_us stored_at;
     hs_us expires_at;
-    uint64_t hash;        /* of key */
-    struct hs_str key;    /* the whole of it */
-    struct hs_str etag;   /* with its quotes; empty = none */
+    uint64_t hash;         /* of key */
+    struct hs_str key;     /* the whole of it */
+    struct hs_str etag;    /* with its quotes; empty = none */
     struct hs_str headers; /* complete lines, each ending in CRLF */
     struct hs_str content_type;
     struct hs_str body;
@@ -71,8 +71,8 @@ struct cache_ask {
     const struct cache_tag *tags;
     size_t n_tags;
     struct cache_token token; /* epoch NONE = none */
-    bool is_fresh;            /* no hit and no joining: the request said no-cache; the answer is kept */
-    hs_us now;                /* the real clock, after the loop's wait */
+    bool is_fresh; /* no hit and no joining: the request said no-cache; the answer is kept */
+    hs_us now;     /* the real clock, after the loop's wait */
 };
 
 struct cache_flight;
@@ -121,7 +121,8 @@ struct cache_answer {
     struct hs_str body;
     hs_us ttl;
     uint32_t route;
-    uint64_t epoch; /* of the connection that ran the statement: another one than the flight's is not kept */
+    uint64_t
+        epoch; /* of the connection that ran the statement: another one than the flight's is not kept */
 };
 
 /*
@@ -142,9 +143,9 @@ size_t cache_sweep(struct cache_store *store, hs_us now, size_t steps_max);
 
 /* Which entries a purge covers: all fields that are set must agree. */
 struct cache_purge {
-    uint32_t table;       /* CACHE_NO_INDEX = any */
+    uint32_t table;         /* CACHE_NO_INDEX = any */
     struct hs_str contains; /* in the key; p == NULL = any */
-    struct hs_str pattern; /* of the key, with '*'; p == NULL = any */
+    struct hs_str pattern;  /* of the key, with '*'; p == NULL = any */
 };
 struct cache_purged {
     uint64_t entries;

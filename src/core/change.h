@@ -20,7 +20,8 @@ struct hs_change_column {
 /* A table (a leaf, where it is a partition) as the stream described it last. */
 struct hs_change_table {
     uint32_t oid;
-    const struct hs_change_column *columns; /* in the order of their values; generated ones are not there */
+    const struct hs_change_column
+        *columns; /* in the order of their values; generated ones are not there */
     size_t n_columns;
     void *user; /* the listener's own; NULL at first and whenever it is told anew */
 };

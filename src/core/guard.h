@@ -11,15 +11,16 @@
 
 #include <stdbool.h>
 
-#ifdef HS_UNGUARD
-/* Looked up once per place. */
+/* For HS_GUARD() in such a build; looked up once per place. */
 bool hs_guard_is_on(const char *name);
-#define HS_GUARD(name)                                  \
-    __extension__({                                     \
-        static signed char state_; /* 0: not asked */   \
-        if (!state_)                                    \
-            state_ = hs_guard_is_on(#name) ? 1 : -1;    \
-        state_ > 0;                                     \
+
+#ifdef HS_UNGUARD
+#define HS_GUARD(name)                                \
+    __extension__({                                   \
+        static signed char state_; /* 0: not asked */ \
+        if (!state_)                                  \
+            state_ = hs_guard_is_on(#name) ? 1 : -1;  \
+        state_ > 0;                                   \
     })
 #else
 #define HS_GUARD(name) true

@@ -108,7 +108,8 @@ struct pg_depend {
      */
     bool is_known;
     struct hs_str why;
-    const uint32_t *tables; /* oids of the tables (r, p) whose rows are read, its own among them; ascending */
+    const uint32_t
+        *tables; /* oids of the tables (r, p) whose rows are read, its own among them; ascending */
     size_t n_tables;
     uint64_t claims;       /* bit i is pg_catalog.claims[i]: the top-level claims that are read */
     bool reads_all_claims; /* the claims are read in a way that names none: is_known is false */

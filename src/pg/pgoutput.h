@@ -17,7 +17,7 @@ struct pgoutput;
 enum pgoutput_kind {
     PGOUTPUT_BEGIN,
     PGOUTPUT_COMMIT,
-    PGOUTPUT_CHANGE,   /* INSERT, UPDATE, DELETE */
+    PGOUTPUT_CHANGE, /* INSERT, UPDATE, DELETE */
     PGOUTPUT_TRUNCATE,
     PGOUTPUT_MESSAGE,  /* pg_logical_emit_message() */
     PGOUTPUT_RELATION, /* a table was described; nothing to do */
@@ -29,12 +29,13 @@ struct pgoutput_message {
     uint64_t final_lsn; /* BEGIN: the start of the commit record */
     uint64_t end_lsn;   /* COMMIT: its end */
     uint32_t xid;       /* BEGIN */
-    struct hs_change change;        /* CHANGE; lives until the next read; stamp is that of the BEGIN before it */
-    const uint32_t *tables;         /* TRUNCATE: oids; lives until the next read */
+    struct hs_change
+        change; /* CHANGE; lives until the next read; stamp is that of the BEGIN before it */
+    const uint32_t *tables; /* TRUNCATE: oids; lives until the next read */
     size_t n_tables;
-    bool is_transactional;          /* MESSAGE */
+    bool is_transactional; /* MESSAGE */
     uint64_t message_lsn;
-    struct hs_str prefix;           /* MESSAGE */
+    struct hs_str prefix; /* MESSAGE */
     struct hs_str content;
 };
 
