@@ -17,6 +17,8 @@
 
 struct api_model;
 struct api_worker;
+struct cache_state;
+struct cache_store;
 
 /* database.comment, in the order of its words. */
 enum api_comment { API_COMMENT_NONE, API_COMMENT_ROUTE, API_COMMENT_REQUEST };
@@ -39,6 +41,11 @@ struct api_rules {
     uint64_t stream_rate_min;    /* bytes a second, api.stream.rate_min; 0 = no bound */
     uint64_t anonymous_cost_max; /* api.anonymous.cost_max; 0 = no bound */
     enum api_comment comment;
+    hs_us ttl_list; /* cache.ttl.*; 0 = not kept */
+    hs_us ttl_item;
+    hs_us ttl_user;
+    hs_us write_wait;     /* cache.write_wait */
+    bool honour_requests; /* cache.honour_requests */
 };
 
 struct api_setup {
@@ -52,7 +59,10 @@ struct api_setup {
     size_t n_soft_delete;
     const struct hs_str *soft_delete_roles; /* api.soft_delete.roles */
     size_t n_soft_delete_roles;
+    const struct hs_str *cache_tables; /* cache.tables rows */
+    size_t n_cache_tables;
     char cursor_key[32];
+    uint64_t generation; /* of the cache's catalog, read before the catalog was; 0 without a cache */
 };
 
 /*
@@ -68,7 +78,14 @@ void api_model_unref(struct api_model *model);
 /* Has it a table that POST {api.path}/batch hides? */
 bool api_batch_hides(const struct api_model *model);
 
-hs_status api_worker_new(struct net_loop *loop, struct pg_pool *pool,
+/* What all workers share of the cache. */
+struct api_cache {
+    struct cache_state *state;
+    struct cache_store *store;
+};
+
+/* cache: outlives the worker; NULL = nothing is kept. */
+hs_status api_worker_new(struct net_loop *loop, struct pg_pool *pool, const struct api_cache *cache,
                          struct api_worker **ret_worker, struct hs_err *reterr) hs_must_check;
 /* Takes over the reference. Requests under way keep the model they began with. */
 void api_worker_set_model(struct api_worker *worker, struct api_model *model);

@@ -14,8 +14,8 @@
  * It refuses to touch a whole table by accident: a collection is changed by filters, or with all=true.
  */
 #include "api/etag.h"
+#include "api/settle.h"
 #include "api/cost.h"
-#include "api/handler_int.h"
 #include "api/url.h"
 #include "core/log.h"
 
@@ -110,7 +110,7 @@ void api_change_answer(struct api_request *r, const struct pg_rows *rows, struct
 {
     struct http_req *req = r->req;
     struct hs_buf *out = http_req_scratch(req);
-    char etag[ETAG_LINE_MAX];
+    char etag[ETAG_MAX];
 
     /* A trigger may have kept the row away, or sent it elsewhere: then none comes back. */
     bool has_rows = !r->ask.is_minimal && (!r->change->is_one || pg_rows_count(rows) > 0);
@@ -127,8 +127,10 @@ void api_change_answer(struct api_request *r, const struct pg_rows *rows, struct
         hs_buf_clear(out);
         write_count(rows, out);
     } else if (r->statement->has_version && r->change->is_one && has_rows) {
-        hs_buf_add(headers, etag_line(etag, pg_rows_value(rows, 0, r->statement->version_column),
-                                      hs_buf_str(out)));
+        hs_buf_add_lit(headers, "ETag: ");
+        hs_buf_add(headers, etag_write(etag, pg_rows_value(rows, 0, r->statement->version_column),
+                                       hs_buf_str(out)));
+        hs_buf_add_lit(headers, "\r\n");
     }
     add_location(r, rows, headers);
     ret_reply->body = hs_buf_str(out);
@@ -180,23 +182,20 @@ hs_status api_change_check(const struct api_request *r, const struct pg_rows *ro
 static void on_done(struct pg_query *query, const struct pg_rows *rows, const struct hs_err *err)
 {
     struct api_request *r = query->arg;
-    struct api_hold *hold = r->hold;
     struct hs_err failure = {0};
+    struct http_reply reply;
+    struct hs_buf headers;
 
     HS_OBJ(r, API_REQUEST_MAGIC);
     r->req->pg_us += hs_now_us() - r->submitted_at;
     if (api_change_check(r, rows, err, &failure)) {
-        http_reply_error(r->req, &failure);
-    } else {
-        struct http_reply reply;
-        struct hs_buf headers;
-
-        hs_buf_init(&headers, API_CHANGE_HEADERS_MAX);
-        api_change_answer(r, rows, &headers, &reply);
-        http_reply(r->req, &reply);
-        hs_buf_fini(&headers);
+        api_settle_failed(r, query->epoch, query->position, err, &failure);
+        return;
     }
-    api_hold_release(hold);
+    hs_buf_init(&headers, API_CHANGE_HEADERS_MAX);
+    api_change_answer(r, rows, &headers, &reply);
+    api_settle(r, query->epoch, query->position, &reply);
+    hs_buf_fini(&headers);
 }
 
 /* ---- the tree ---- */

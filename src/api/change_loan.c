@@ -16,7 +16,7 @@
  */
 #include <stdio.h>
 
-#include "api/handler_int.h"
+#include "api/settle.h"
 #include "core/json_read.h"
 #include "net/crypto.h"
 #include "pg/loan.h"
@@ -139,17 +139,15 @@ static void on_ended(struct pg_loan *loan, const struct hs_err *err)
 {
     struct change_loan *c = loan->arg;
     struct api_request *r = c->r;
-    struct api_hold *hold = r->hold;
 
     HS_OBJ(c, CHANGE_LOAN_MAGIC);
     r->req->pg_us += hs_now_us() - r->submitted_at;
     if (err && !c->failure.status)
         c->failure = *err;
     if (c->failure.status)
-        http_reply_error(r->req, &c->failure);
+        api_settle_failed(r, /* epoch= */ 0, /* position= */ 0, &c->failure, &c->failure);
     else
-        http_reply(r->req, &c->reply);
-    api_hold_release(hold);
+        api_settle(r, loan->epoch, loan->position, &c->reply);
 }
 
 /* ---- the steps ---- */

@@ -27,12 +27,14 @@ struct api_depend {
 
 /*
  * Brings a tree into canonical form: filters that mean the same stand in the same order, so that two spellings of
- * a query become one statement and one key. Its meaning does not change.
+ * a query become one statement and one key. Its meaning does not change. Before it is written and before a
+ * cursor is bound to it; allocates nothing.
  */
 void api_canonical(struct tree_select *tree);
 
 /*
  * Of a tree, asked by `who` (its role and claims are looked at). Registers tables and shapes with the state.
+ * What is not known is no error: it says why and has no tags.
  * errors HS_E_MEMORY
  */
 hs_status api_depend_tree(const struct api_model *model, const struct tree_select *tree,
@@ -47,14 +49,19 @@ hs_status api_depend_item(const struct api_model *model, const struct api_table 
 
 /* ---- as whom ---- */
 
-struct api_callers; /* identities with only the claims that count, each once per worker; bounded */
+/*
+ * Identities with only the claims that count, each once per worker; at most 4096, then it begins anew. An identity
+ * is shown to one of these only, its worker's.
+ */
+struct api_callers;
 
 hs_status api_callers_new(struct api_callers **ret_callers, struct hs_err *reterr) hs_must_check;
 void api_callers_free(struct api_callers *callers);
 /*
  * The identity of `who` with only those of its claims (bits of the catalog's), in their order: one object for all
  * callers that agree in role, limits and these claims. NULL = no memory. The caller gets a reference. What was
- * found is remembered in `who`.
+ * found is remembered in `who`. Keeps a reference to the model until it is called with another one. Claims that
+ * cannot be read stay whole.
  */
 struct hs_identity *api_callers_take(struct api_callers *callers, const struct api_model *model,
                                      struct hs_identity *who, uint64_t claims);

@@ -7,21 +7,23 @@
 #include "core/check.h"
 #include "core/hash.h"
 
-enum { PREFIX = sizeof("ETag: ") - 1, VERSION_MAX = 10 };
+enum { VERSION_MAX = 10 };
 
-struct hs_str etag_line(char to[static ETAG_LINE_MAX], struct hs_str version, struct hs_str body)
+struct hs_str etag_write(char to[static ETAG_MAX], struct hs_str version, struct hs_str body)
 {
-    size_t n = PREFIX;
+    size_t n = 0;
 
     HS_BUG_ON(version.n > VERSION_MAX);
-    memcpy(to, "ETag: \"", ++n);
-    memcpy(to + n, version.p, version.n);
-    n += version.n;
-    to[n++] = '-';
+    to[n++] = '"';
+    if (version.n) {
+        memcpy(to + n, version.p, version.n);
+        n += version.n;
+        to[n++] = '-';
+    }
     hs_u64_hex(hs_digest(body), to + n);
     n += HS_U64_HEX;
-    memcpy(to + n, "\"\r\n", 3);
-    return hs_strn(to, n + 3);
+    to[n++] = '"';
+    return hs_strn(to, n);
 }
 
 /* The next tag, with its quotes, off the list; weak ones lose their W/. p == NULL: no more. */
@@ -46,17 +48,16 @@ static struct hs_str next_tag(struct hs_str *list, bool *ret_is_weak)
     return tag;
 }
 
-bool etag_is_known(struct hs_str if_none_match, struct hs_str line)
+bool etag_is_known(struct hs_str if_none_match, struct hs_str tag)
 {
-    struct hs_str own = hs_str_sub(line, PREFIX, line.n - 2);
     struct hs_str list = hs_str_trim(if_none_match);
-    struct hs_str tag;
+    struct hs_str other;
     bool is_weak;
 
     if (hs_str_is(list, "*"))
         return true;
-    while ((tag = next_tag(&list, &is_weak)).p) {
-        if (hs_str_eq(tag, own))
+    while ((other = next_tag(&list, &is_weak)).p) {
+        if (hs_str_eq(other, tag))
             return true;
     }
     return false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * api/etag.h - entity tags of rows: "<xmin>-<digest of the body>".
+ * api/etag.h - entity tags: of a row "<xmin>-<digest of the body>", of a list "<digest>".
  *
  * The digest makes the tag strong: it differs when the bytes do, also between two choices of fields and
  * after ALTER TABLE. The row's xmin, the transaction that wrote it, lets a change say in its own WHERE
@@ -12,13 +12,13 @@
 
 #include "core/err.h"
 
-enum { ETAG_LINE_MAX = 64 };
+enum { ETAG_MAX = 40 };
 
-/* Writes "ETag: ...\r\n"; returns it. The tag itself stands between its quotes behind "ETag: ". */
-struct hs_str etag_line(char to[static ETAG_LINE_MAX], struct hs_str version, struct hs_str body);
+/* Writes the tag with its quotes; returns it. version: a row's xmin, empty for a list. */
+struct hs_str etag_write(char to[static ETAG_MAX], struct hs_str version, struct hs_str body);
 
-/* Does If-None-Match name the tag of that line? By weak comparison; "*" names every tag. */
-bool etag_is_known(struct hs_str if_none_match, struct hs_str line);
+/* Does If-None-Match name that tag (with its quotes)? By weak comparison; "*" names every tag. */
+bool etag_is_known(struct hs_str if_none_match, struct hs_str tag);
 
 /*
  * The version that If-Match asks for. *ret_version.p == NULL: "*", any version. Empty: one that no row

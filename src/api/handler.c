@@ -9,9 +9,11 @@
  * It refuses nothing by itself but unknown paths: the dialect checks what is asked, PostgreSQL whether
  * the caller may.
  */
-#include "api/cost.h"
 #include "api/etag.h"
-#include "api/handler_int.h"
+#include "api/depend.h"
+#include "api/kept.h"
+#include "api/memo.h"
+#include "api/settle.h"
 #include "api/stream.h"
 #include "api/url.h"
 #include "core/log.h"
@@ -31,20 +33,38 @@ void api_hold_release(struct api_hold *hold)
     hs_free(hold);
 }
 
-hs_status api_worker_new(struct net_loop *loop, struct pg_pool *pool,
+static hs_status make_kept(struct api_worker *worker, struct hs_err *reterr)
+{
+    hs_status status = api_callers_new(&worker->callers, reterr);
+
+    if (!status)
+        status = api_memo_new(&worker->memo, reterr);
+    if (!status)
+        status = api_settling_new(worker->cache->state, worker->loop, &worker->settling, reterr);
+    return status;
+}
+
+hs_status api_worker_new(struct net_loop *loop, struct pg_pool *pool, const struct api_cache *cache,
                          struct api_worker **ret_worker, struct hs_err *reterr)
 {
     struct api_worker *worker = hs_calloc(1, sizeof(*worker));
+    hs_status status = worker ? HS_OK : hs_fail_memory(reterr);
 
     if (!worker)
-        return hs_fail_memory(reterr);
+        return status;
+    worker->cache = cache;
     worker->magic = API_WORKER_MAGIC;
     worker->loop = loop;
     hs_list_init(&worker->streams_ready);
     worker->pool = pool;
     hs_buf_init(&worker->scratch, SQL_TEXT_MAX);
-    *ret_worker = worker;
-    return HS_OK;
+    if (cache)
+        status = make_kept(worker, reterr);
+    if (status)
+        api_worker_free(worker);
+    else
+        *ret_worker = worker;
+    return status;
 }
 
 void api_worker_set_model(struct api_worker *worker, struct api_model *model)
@@ -69,6 +89,8 @@ void api_worker_set_model(struct api_worker *worker, struct api_model *model)
     hold->uses = 1;
     api_hold_release(worker->hold);
     worker->hold = hold;
+    if (worker->memo)
+        api_memo_clear(worker->memo);
 }
 
 void api_worker_free(struct api_worker *worker)
@@ -78,6 +100,9 @@ void api_worker_free(struct api_worker *worker)
     api_hold_release(worker->hold);
     hs_buf_fini(&worker->scratch);
     api_costs_free(worker->costs);
+    api_settling_free(worker->settling);
+    api_memo_free(worker->memo);
+    api_callers_free(worker->callers);
     worker->magic = 0;
     hs_free(worker);
 }
@@ -107,37 +132,24 @@ void api_reply_failed(struct http_req *req, const struct hs_buf *body)
     http_reply_error(req, &err);
 }
 
-static void reply_json(struct http_req *req, const struct hs_buf *body, struct hs_str headers)
+static void reply_item(struct api_request *r, const struct pg_rows *rows, const struct hs_buf *body)
 {
-    struct http_reply reply = {
-        .status = 200, .content_type = HS_STR("application/json"), .headers = headers};
-
-    if (hs_buf_failed(body)) {
-        api_reply_failed(req, body);
-        return;
-    }
-    reply.body = hs_buf_str(body);
-    http_reply(req, &reply);
-}
-
-/* With its entity tag, and without its body where the client has it already. */
-static void reply_item(const struct api_request *r, const struct pg_rows *rows,
-                       const struct hs_buf *body)
-{
-    struct hs_str known = http_req_header(r->req, HS_STR("if-none-match"));
-    struct http_reply not_modified = {.status = 304};
-    char line[ETAG_LINE_MAX];
-    struct hs_str headers = HS_STR("");
+    char tag[ETAG_MAX];
+    struct hs_str etag = HS_STR("");
 
     if (r->statement->has_version && !hs_buf_failed(body))
-        headers = etag_line(line, pg_rows_value(rows, 0, r->statement->version_column),
-                            hs_buf_str(body));
-    if (!known.p || !headers.n || !etag_is_known(known, headers)) {
-        reply_json(r->req, body, headers);
-        return;
-    }
-    not_modified.headers = headers;
-    http_reply(r->req, &not_modified);
+        etag = etag_write(tag, pg_rows_value(rows, 0, r->statement->version_column),
+                          hs_buf_str(body));
+    api_kept_answer(r, etag, HS_STR(""), body);
+}
+
+static void reply_list(struct api_request *r, const struct hs_buf *body)
+{
+    char tag[ETAG_MAX];
+    struct hs_str etag = hs_buf_failed(body) ? HS_STR("")
+                                             : etag_write(tag, HS_STR(""), hs_buf_str(body));
+
+    api_kept_answer(r, etag, HS_STR("Vary: Accept\r\n"), body);
 }
 
 /* The first field that is asked for and that the reader may not read; NULL if there is none. */
@@ -249,6 +261,7 @@ static void reply_pg_error(struct api_request *r, const struct hs_err *cause)
     struct hs_err err = *cause;
 
     api_explain_pg(r, &err);
+    api_kept_fail(r);
     api_hold_release(r->hold);
     http_reply_error(req, &err);
 }
@@ -271,13 +284,15 @@ static void on_done(struct pg_query *query, const struct pg_rows *rows, const st
     out = http_req_scratch(req);
     status = r->is_item ? api_answer_item(r, rows, out, &failure)
                         : api_answer_list(r, rows, out, &failure);
-    if (status)
+    if (status) {
+        api_kept_fail(r);
         http_reply_error(req, &failure);
-    else if (r->is_item)
+        api_hold_release(hold);
+    } else if (r->is_item) {
         reply_item(r, rows, out);
-    else
-        reply_json(req, out, HS_STR("Vary: Accept\r\n"));
-    api_hold_release(hold);
+    } else {
+        reply_list(r, out);
+    }
 }
 
 /* ---- the statement ---- */
@@ -287,8 +302,9 @@ static hs_status run_query(struct api_worker *worker, struct api_request *r, str
     return pg_pool_run(worker->pool, &r->query, reterr);
 }
 
-static hs_status submit(struct api_worker *worker, struct api_request *r, const char *const *params,
-                        size_t n_params, struct hs_err *reterr)
+/* key: of the row that is asked for, NULL for a tree. */
+static hs_status submit(struct api_worker *worker, struct api_request *r, const char *const *key,
+                        const char *const *params, size_t n_params, struct hs_err *reterr)
 {
     const struct sql_statement *statement = r->statement;
     hs_status status;
@@ -305,17 +321,23 @@ static hs_status submit(struct api_worker *worker, struct api_request *r, const 
     r->query.arg = r;
     r->submitted_at = hs_now_us();
     status = api_comment(r, reterr);
-    return status ? status : api_run_affordable(worker, r, run_query, reterr);
+    return status ? status : api_kept_run(worker, r, key, run_query, reterr);
 }
 
 hs_status api_request_read(struct api_request *r, struct simple_ask ask, struct hs_err *reterr)
 {
+    hs_status status;
+
     ask.model = r->hold->model;
     ask.table = r->table;
     ask.who = r->req->identity;
     ask.query = r->req->query;
     ask.arena = r->req->arena;
-    return simple_read(&ask, &r->ask, reterr);
+    status = simple_read(&ask, &r->ask, reterr);
+    /* Before cursors are bound to it: whoever shares a statement must be able to share its answer. */
+    if (!status)
+        api_canonical(&r->ask.tree);
+    return status;
 }
 
 hs_status api_make_columns(struct api_request *r, struct hs_err *reterr)
@@ -356,7 +378,7 @@ static hs_status run_tree(struct api_worker *worker, struct api_request *r, bool
     if (!status)
         status = api_make_columns(r, reterr);
     if (!status)
-        status = submit(worker, r, statement->params, statement->n_params, reterr);
+        status = submit(worker, r, /* key= */ NULL, statement->params, statement->n_params, reterr);
     return status;
 }
 
@@ -403,7 +425,7 @@ static hs_status start_item(struct api_worker *worker, struct api_request *r, st
         r->columns = shown->item_columns;
         r->n_columns = r->statement->n_fields;
         r->query.gather = shown->can_gather ? &shown->gather : NULL;
-        return submit(worker, r, key, r->table->n_key, reterr);
+        return submit(worker, r, key, key, r->table->n_key, reterr);
     }
     status = api_request_read(r, (struct simple_ask){.use = SIMPLE_ITEM, .key = key}, reterr);
     if (!status)
@@ -490,7 +512,13 @@ static void reply_tables(const struct api_model *model, struct http_req *req)
 
     req->route = model->route_tables;
     api_tables_write(model, req->identity->role, out);
-    reply_json(req, out, HS_STR(""));
+    if (hs_buf_failed(out)) {
+        api_reply_failed(req, out);
+        return;
+    }
+    http_reply(req, &(struct http_reply){.status = 200,
+                                         .content_type = HS_STR("application/json"),
+                                         .body = hs_buf_str(out)});
 }
 
 static void handle_table(void *ctx, struct http_req *req)
@@ -513,6 +541,8 @@ static void handle_table(void *ctx, struct http_req *req)
         api_batch_run(worker, req);
         return;
     }
+    if (!status && (req->method & (HTTP_GET | HTTP_HEAD)) && api_kept_hit(worker, req))
+        return;
     if (!status)
         status = start_request(worker, req, &err);
     if (status)

@@ -17,6 +17,10 @@ struct api_hold {
 };
 
 struct api_costs;
+struct api_callers;
+struct api_memo;
+struct api_settling;
+struct api_kept;
 
 struct api_worker {
     uint32_t magic;
@@ -28,6 +32,10 @@ struct api_worker {
     size_t streams;               /* under way */
     size_t stream_turns;          /* FETCHes of streams that hold a turn */
     struct hs_list streams_ready; /* those that wait for one */
+    const struct api_cache *cache;  /* NULL: nothing is kept */
+    struct api_callers *callers;    /* with a cache */
+    struct api_memo *memo;          /* with a cache */
+    struct api_settling *settling;  /* with a cache: answers to writes that wait for the change stream */
 };
 
 enum { API_REQUEST_MAGIC = 0x41505251, API_WORKER_MAGIC = 0x4150574b };
@@ -48,6 +56,7 @@ struct api_request {
     struct hs_str binding;     /* of cursors; p == NULL: no cursors */
     struct simple_query ask;   /* set unless it is an item without parameters */
     struct api_change *change; /* POST, PUT, PATCH, DELETE */
+    struct api_kept *kept;     /* a read that met the cache; NULL = none */
 };
 
 /* What a change needs beside that; in the request's arena (change.c). */

@@ -403,6 +403,8 @@ static hs_status build_all(struct api_build *build, const struct api_setup *setu
         status = build_search(build, setup->search[i], reterr);
     if (!status)
         status = api_build_relations(build, setup, reterr);
+    if (!status)
+        status = api_build_kept(build, reterr);
     return status;
 }
 
@@ -420,6 +422,7 @@ hs_status api_model_new(const struct api_setup *setup, struct pg_catalog *catalo
     hs_buf_init(&build.scratch, SCRATCH_MAX);
     model->catalog = pg_catalog_ref(catalog);
     model->rules = setup->rules;
+    model->generation = setup->generation;
     if (model->rules.limit_default > model->rules.limit_max)
         model->rules.limit_default = model->rules.limit_max;
     memcpy(model->cursor_key, setup->cursor_key, sizeof(model->cursor_key));

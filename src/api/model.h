@@ -67,6 +67,9 @@ struct api_table {
     size_t n_search;
     unsigned route_list;
     unsigned route_item;
+    hs_us ttl_max;            /* of kept answers; UINT64_MAX = no bound of its own, 0 = not kept */
+    struct hs_str cache_control; /* value of the header */
+    bool is_public;              /* which lets shared caches keep it */
     struct hs_str comment_list; /* their names as comments; p == NULL: database.comment is none */
     struct hs_str comment_item;
     uint16_t *index; /* by name: position in fields + 1; 0 = free */
@@ -80,6 +83,8 @@ struct api_model {
     struct hs_str path;
     struct api_rules rules; /* limit_default is at most limit_max */
     char cursor_key[32];
+    uint64_t generation; /* as in struct api_setup */
+    uint64_t form;       /* digest of all of the setup that decides how an answer looks */
     uint64_t sees_deleted; /* api.soft_delete.roles, bits as in pg_catalog.roles */
     unsigned route_tables;
     struct api_table *tables;
@@ -157,6 +162,9 @@ size_t api_camel_case(struct hs_str name, char *to);
 /* Fills what each role is shown of a table, once its fields and its key are known. */
 hs_status api_build_shown(struct api_build *build, struct api_table *table, struct hs_err *reterr)
     hs_must_check;
+
+/* Fills what cache.tables says of the tables, and model->form (kept_rules.c). */
+hs_status api_build_kept(struct api_build *build, struct hs_err *reterr) hs_must_check;
 
 /* Fills relations of all tables from foreign keys and from api.relations. */
 hs_status api_build_relations(struct api_build *build, const struct api_setup *setup,

@@ -223,7 +223,7 @@ static void write_union_page(struct sql_writer *w, struct page *page)
 
 /* ---- the statement ---- */
 
-static enum sql_count_kind count_kind(const struct tree_select *tree)
+enum sql_count_kind sql_count_how(const struct tree_select *tree)
 {
     const struct pg_relation *r = tree->relation;
     bool is_stored = r->relkind == 'r' || r->relkind == 'p' || r->relkind == 'm';
@@ -362,7 +362,7 @@ static bool write_statement(struct sql_writer *w, struct page *page, bool with_o
     if (!aliases || (from.is_exported && !collect_exports(w, page)))
         return false;
     st->has_count = tree->count != TREE_COUNT_NONE;
-    st->count_kind = count_kind(tree);
+    st->count_kind = sql_count_how(tree);
     hs_buf_add_lit(w->out, "SELECT ");
     if (!write_outputs(w, page, from, aliases, with_order, st))
         return false;

@@ -20,6 +20,9 @@ enum sql_count_kind {
 
 enum { SQL_COUNT_MAX = 10000 };
 
+/* How the rows of a tree that asks for a count are counted. */
+enum sql_count_kind sql_count_how(const struct tree_select *tree);
+
 struct sql_statement {
     struct hs_str text; /* NUL-terminated, in the arena */
     uint64_t hash;      /* hs_hash(text) */

@@ -11,6 +11,8 @@
  */
 #include "api/value.h"
 
+#include <stdlib.h>
+
 #include "api/url.h"
 
 enum { OID_INT2 = 21, OID_INT4 = 23, OID_OID = 26, OID_UUID = 2950 };
@@ -178,35 +180,71 @@ static size_t append_quoted(char *to, struct hs_str s)
     return n;
 }
 
-hs_status value_array(struct value_place place, struct hs_str text, size_t max,
-                      struct hs_arena *arena, struct hs_str *ret_literal, struct hs_err *reterr)
+/* Cuts the list into its elements, at most `max`, each a value of the column's type. */
+static hs_status read_elements(struct value_place place, struct hs_str text, size_t max,
+                               struct hs_arena *arena, struct hs_str *ret_elements, size_t *ret_n,
+                               struct hs_err *reterr)
 {
-    /* An element of n bytes took at least n of the text and its comma; quoted, at most 2n + 3. */
-    char *to = hs_arena_alloc(arena, 3 * text.n + 8);
     struct url_list list = url_list(text);
-    size_t n = 0;
 
-    if (!to)
-        return hs_fail_memory(reterr);
-    to[n++] = '{';
-    for (size_t count = 0;; count++) {
+    for (*ret_n = 0;; ++*ret_n) {
         struct hs_str element;
         hs_status status = url_list_next(arena, &list, &element, reterr);
 
-        if (status)
+        if (status || !element.p)
             return status;
-        if (!element.p)
-            break;
-        if (count == max)
+        if (*ret_n == max)
             return hs_fail(reterr, HS_E_BAD_PARAMETER,
                            "more than %zu values in one list for %.*s.%.*s", max,
                            HS_FMT(place.table), HS_FMT(place.field->name));
         status = value_check(place, element, reterr);
         if (status)
             return status;
-        if (count)
-            to[n++] = place.field->column->type->delim ? place.field->column->type->delim : ',';
-        n += append_quoted(to + n, element);
+        ret_elements[*ret_n] = element;
+    }
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return hs_str_cmp(*(const struct hs_str *)a, *(const struct hs_str *)b);
+}
+
+/* No list of that text has more elements. */
+static size_t elements_max(struct hs_str text)
+{
+    size_t n = 1;
+
+    for (size_t i = 0; i < text.n; i++)
+        n += text.p[i] == ',';
+    return n;
+}
+
+hs_status value_array(struct value_place place, struct hs_str text, size_t max,
+                      struct hs_arena *arena, struct hs_str *ret_literal, struct hs_err *reterr)
+{
+    char delim = place.field->column->type->delim ? place.field->column->type->delim : ',';
+    size_t most = elements_max(text);
+    struct hs_str *elements = HS_NEW_ARRAY(arena, most < max ? most : max, struct hs_str);
+    /* An element of n bytes took at least n of the text and its comma; quoted, at most 2n + 3. */
+    char *to = hs_arena_alloc(arena, 3 * text.n + 8);
+    size_t n_elements;
+    size_t n = 0;
+    hs_status status;
+
+    if (!elements || !to)
+        return hs_fail_memory(reterr);
+    status = read_elements(place, text, max, arena, elements, &n_elements, reterr);
+    if (status)
+        return status;
+    /* In which order they stand, and how often, changes nothing: all spellings become one statement. */
+    qsort(elements, n_elements, sizeof(*elements), compare_texts);
+    to[n++] = '{';
+    for (size_t i = 0; i < n_elements; i++) {
+        if (i && hs_str_eq(elements[i], elements[i - 1]))
+            continue;
+        if (i)
+            to[n++] = delim;
+        n += append_quoted(to + n, elements[i]);
     }
     to[n++] = '}';
     to[n] = '\0';

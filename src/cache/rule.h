@@ -15,8 +15,9 @@
 #ifndef CACHE_RULE_H
 #define CACHE_RULE_H
 
-#include "core/time.h"
+#include "core/guard.h"
 #include "core/str.h"
+#include "core/time.h"
 
 enum { CACHE_EPOCH_NONE = 0 };
 /* A floor or stamp that no fence covers: the table is not coherent, the shape not registered yet. */
@@ -37,6 +38,7 @@ struct cache_moment {
 
 /* The first half of the rule's inputs, read (acquire) before any stamp. */
 struct cache_view {
+    uint64_t run;      /* which beginning of a feed; for the state's own check that it still is */
     uint64_t epoch;    /* the feed's; NONE = there is no feed */
     uint64_t position; /* the feed's */
     uint64_t begun;    /* where this feed began */
@@ -44,6 +46,7 @@ struct cache_view {
     hs_us proof_at;              /* the cache is proven as of then; 0 = not yet */
     hs_us poll_at;               /* the catalog was last looked at then; 0 = not yet */
     struct cache_token required; /* the barrier */
+    hs_us required_proof;        /* another one: the proof must be of then or later */
 };
 
 /* Has the feed passed the token's position, in the token's epoch? */
@@ -60,37 +63,5 @@ static inline bool cache_rule_tag(uint64_t fence, uint64_t table_floor, uint64_t
 {
     return fence >= table_floor && fence >= shape_floor && stamp <= fence;
 }
-
-static inline uint64_t cache_rule_stamp(uint64_t final_lsn)
-{
-    return final_lsn + 1;
-}
-
-/* A commit that the feed delivered; in WAL order. */
-struct cache_commit {
-    uint64_t start; /* Begin.final_lsn */
-    uint64_t end;   /* Commit.end_lsn */
-    uint32_t xid;   /* as Begin has it: the lower half */
-};
-
-/* pg_current_snapshot(): at or above xmax nothing has finished, listed or not. */
-struct cache_snapshot {
-    uint64_t xmin;
-    uint64_t xmax;
-    const uint64_t *running; /* ascending */
-    size_t n_running;
-};
-
-/* xid may be one of 32 bits (is_short): it is taken for the one nearest to xmax. */
-bool cache_rule_finished(const struct cache_snapshot *snapshot, uint64_t xid, bool is_short);
-
-/*
- * The next fence. `fence` is the present one, 0 = none yet: then every xid below `boot` must have finished, and
- * it begins at `begun`. It moves past a commit only if the snapshot shows it as finished; with none left, to
- * `position`.
- */
-uint64_t cache_rule_next_fence(uint64_t fence, uint64_t boot, uint64_t begun, uint64_t position,
-                               const struct cache_commit *commits, size_t n_commits,
-                               const struct cache_snapshot *snapshot);
 
 #endif

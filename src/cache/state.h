@@ -41,12 +41,16 @@ struct cache_state_setup {
 hs_status cache_state_new(const struct cache_state_setup *setup, struct cache_state **ret_state,
                           struct hs_err *reterr) hs_must_check;
 void cache_state_free(struct cache_state *state);
-/* Known only once the database was reached; before the first tag is made. */
-void cache_state_set_key(struct cache_state *state, const char key[static 16]);
+/*
+ * Known only once the database was reached. false: too late, since a table is known already; the old key
+ * stays, and tags mean nothing to other nodes.
+ */
+bool cache_state_set_key(struct cache_state *state, const char key[static 16]);
 
 /* ---- tables, shapes, tags ---- */
 
-enum { CACHE_COLUMNS_MAX = 8, CACHE_NO_INDEX = 0xffffffff };
+enum { CACHE_COLUMNS_MAX = 8 };
+#define CACHE_NO_INDEX UINT32_MAX
 
 /* Dense index of a table (its oid), known from now on; CACHE_NO_INDEX beyond tables_max. */
 uint32_t cache_table(struct cache_state *state, uint32_t oid);
@@ -63,8 +67,15 @@ uint32_t cache_shape(struct cache_state *state, uint32_t table, const struct hs_
 
 struct cache_tag {
     uint64_t hash;
+    /*
+     * Of the same rows and more: by those columns of the shape alone that the stream always tells (of the
+     * replica identity). It is stamped when the other old values are not known. Means nothing without
+     * companion_columns.
+     */
+    uint64_t companion;
     uint32_t table;
-    uint32_t shape; /* CACHE_NO_INDEX: the whole table */
+    uint32_t shape;             /* CACHE_NO_INDEX: the whole table */
+    uint32_t companion_columns; /* bits; 0 = none. The tag is good while the shape has the same */
 };
 
 /* The tag of a whole table. */
@@ -76,7 +87,7 @@ struct cache_tag cache_tag_table(const struct cache_state *state, uint32_t table
 struct cache_tag cache_tag_rows(const struct cache_state *state, uint32_t shape,
                                 const struct hs_str *values);
 
-/* For people: `hasten cache explain`. false: no such shape. */
+/* For people, `hasten cache explain`: its columns, with commas between. false: no such shape. */
 bool cache_shape_text(const struct cache_state *state, uint32_t shape, struct hs_buf *out);
 /* What stands against the fence of an entry: the highest of stamp and floors of the tag. */
 uint64_t cache_tag_bar(const struct cache_state *state, struct cache_tag tag);
@@ -94,6 +105,9 @@ bool cache_may_hit(const struct cache_state *state, struct cache_token token, hs
 bool cache_is_valid(const struct cache_state *state, const struct cache_view *view,
                     const struct cache_moment *entry, const struct cache_tag *tags, size_t n_tags);
 
+/* When the cache was last proven to be up to date; 0 = not yet. For Age. */
+hs_us cache_proof_at(const struct cache_state *state);
+
 /* All of it is for people and metrics. */
 struct cache_status {
     struct cache_view view;
@@ -110,8 +124,14 @@ void cache_status(const struct cache_state *state, hs_us now, struct cache_statu
 /* From now on nothing is served from the cache until the feed has passed the token. */
 void cache_require(struct cache_state *state, struct cache_token token);
 /*
- * A connection turned out to reach a server of that epoch. If it is not the feed's: no hits until the feed is
- * in it, too.
+ * The same where no position is known: until a proof whose sample was sent at `now` or later. What was committed by
+ * `now` is covered by it.
+ */
+void cache_require_proof(struct cache_state *state, hs_us now);
+/*
+ * A new connection turned out to reach a server of that epoch. If it is not the feed's: no hits until the feed is
+ * in it, too; or until the feed has begun anew since, and again, or a connection after that is in the feed's epoch.
+ * So make the feed begin anew, else nothing ends it.
  */
 void cache_saw_epoch(struct cache_state *state, uint64_t epoch);
 

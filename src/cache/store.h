@@ -4,7 +4,10 @@
  *
  * Shape      shards, each with a lock that is held for a lookup or a link only; entries are immutable, counted
  *            blocks of memory, so an answer is written from the cache's own bytes while others replace it.
- * Limits     bytes_max and entries_max are exact: bytes count the whole block with the allocator's overhead.
+ * Limits     bytes_max and entries_max are exact: an entry's bytes are its whole block as the allocator rounds
+ *            it, the allocator's own word and its slot of the hash table. What is no longer in the cache but
+ *            still on its way to a socket counts for the answer that holds it. Beside that there are the tables,
+ *            taken at the start: at most 1/32 of bytes_max, and a few bytes for each of entries_max.
  * Eviction   see store.c; chosen by tests/bench/cache_sim.c.
  * Coalescing A key that is being asked for has a flight: whoever asks for it meanwhile, in whatever
  *            worker, gets the flight's answer, if the rule allows it.
@@ -23,41 +26,79 @@ struct cache_store_setup {
     struct cache_state *state;
     size_t bytes_max;
     size_t entries_max;
-    size_t entry_max;   /* bytes of one entry */
+    size_t entry_max;   /* bytes of one entry, counted like bytes_max */
     size_t waiters_max; /* of one flight; who comes later asks by himself */
     hs_us unfit_time;   /* how long a key that could not be kept is remembered as such */
 };
 
 hs_status cache_store_new(const struct cache_store_setup *setup, struct cache_store **ret_store,
                           struct hs_err *reterr) hs_must_check;
+/* No flight may be under way. Entries that somebody holds outlive it. NULL is allowed. */
 void cache_store_free(struct cache_store *store);
 
 enum { CACHE_ENTRY_MAGIC = 0x43454e54 };
 
-/* One answer; everything in it is immutable and lives as long as a reference. */
+/*
+ * One answer; everything but the private part is immutable and lives as long as a reference. One block of memory:
+ * behind the struct stand the tags, then the bytes, in the order of the lengths. That keeps what an entry costs
+ * beside its key and its body under 200 bytes.
+ */
 struct cache_entry {
-    uint32_t magic;
+    uint32_t magic; /* CACHE_ENTRY_MAGIC */
     atomic_uint refs;
     struct cache_moment moment;
     hs_us stored_at;
     hs_us expires_at;
-    uint64_t hash;         /* of key */
-    struct hs_str key;     /* the whole of it */
-    struct hs_str etag;    /* with its quotes; empty = none */
-    struct hs_str headers; /* complete lines, each ending in CRLF */
-    struct hs_str content_type;
-    struct hs_str body;
-    const struct cache_tag *tags;
-    uint32_t n_tags;
+    uint64_t hash;  /* of key */
     uint32_t route; /* for the metrics */
+    /* private: read them through the functions below */
+    uint32_t key_n;
+    uint32_t headers_n;
+    uint32_t body_n;
+    uint16_t etag_n;
+    uint16_t content_type_n;
+    uint16_t n_tags;
     /* private to the store */
+    unsigned char queue;
+    atomic_uchar visits;
+    uint32_t bytes;
+    atomic_uint hits;
     struct hs_list node;
     struct cache_entry *chain;
-    size_t bytes;
-    atomic_uint hits;
-    unsigned char queue;
-    unsigned char visited;
 };
+
+static inline const struct cache_tag *cache_entry_tags(const struct cache_entry *entry)
+{
+    return (const struct cache_tag *)(const void *)(entry + 1);
+}
+
+/* The whole of it. */
+static inline struct hs_str cache_entry_key(const struct cache_entry *entry)
+{
+    return hs_strn((const char *)(cache_entry_tags(entry) + entry->n_tags), entry->key_n);
+}
+
+/* Complete lines, each ending in CRLF. */
+static inline struct hs_str cache_entry_headers(const struct cache_entry *entry)
+{
+    return hs_strn(cache_entry_key(entry).p + entry->key_n, entry->headers_n);
+}
+
+/* With its quotes; empty = none. */
+static inline struct hs_str cache_entry_etag(const struct cache_entry *entry)
+{
+    return hs_strn(cache_entry_headers(entry).p + entry->headers_n, entry->etag_n);
+}
+
+static inline struct hs_str cache_entry_content_type(const struct cache_entry *entry)
+{
+    return hs_strn(cache_entry_etag(entry).p + entry->etag_n, entry->content_type_n);
+}
+
+static inline struct hs_str cache_entry_body(const struct cache_entry *entry)
+{
+    return hs_strn(cache_entry_content_type(entry).p + entry->content_type_n, entry->body_n);
+}
 
 void cache_entry_ref(struct cache_entry *entry);
 /* NULL is allowed. */
@@ -103,15 +144,25 @@ enum cache_why {
     CACHE_WHY_ABSENT,      /* was never there, or was evicted */
     CACHE_WHY_INVALIDATED, /* a tag was stamped, a floor raised */
     CACHE_WHY_EXPIRED,
+    CACHE_WHY_SETTLING,   /* a change is not past the fence yet, the catalog not read again */
     CACHE_WHY_NOT_PROVEN, /* the proof is too old, a barrier stands, no feed */
     CACHE_WHY_TOKEN,      /* the reader's token is not passed */
     CACHE_WHY_UNFIT,      /* this key is not kept for a while */
     CACHE_WHY_ASKED       /* the request said no-cache */
 };
 
+/*
+ * joiner may be NULL: then no other's flight is joined. Only what the result names is filled in; *ret_why always.
+ */
 enum cache_got cache_get(struct cache_store *store, const struct cache_ask *ask,
                          struct cache_joiner *joiner, struct cache_entry **ret_entry,
                          struct cache_flight **ret_flight, enum cache_why *ret_why);
+
+/*
+ * The same, where only a hit counts: an entry with a reference, or NULL. tags and is_fresh of `ask` are not looked
+ * at, no flight begins and nothing is removed.
+ */
+struct cache_entry *cache_hit(struct cache_store *store, const struct cache_ask *ask);
 
 /* The answer's parts; copied. */
 struct cache_answer {
@@ -121,8 +172,8 @@ struct cache_answer {
     struct hs_str body;
     hs_us ttl;
     uint32_t route;
-    uint64_t
-        epoch; /* of the connection that ran the statement: another one than the flight's is not kept */
+    /* Of the connection that ran the statement: another one than the flight's is not kept; nor is NONE. */
+    uint64_t epoch;
 };
 
 /*
@@ -130,15 +181,20 @@ struct cache_answer {
  * it allows. The flight is gone.
  */
 void cache_fill(struct cache_flight *flight, const struct cache_answer *answer, hs_us now);
-/* Ends it without an answer; is_unfit: the key is not worth trying for a while (too long, an error). */
+/*
+ * Ends it without an answer: those who joined are told so. is_unfit: the key is not worth trying for a while,
+ * counted from when it was asked for (too long, an error).
+ */
 void cache_drop(struct cache_flight *flight, bool is_unfit);
 /* When the flight was begun; its fence. */
 const struct cache_moment *cache_flight_moment(const struct cache_flight *flight);
 
 /* ---- chores: the control thread ---- */
 
-/* Removes what has expired or can never be served again; a bounded step; returns how many, 0 = one round is
- * through. */
+/*
+ * Removes what has expired or can never be served again. Looks at no more than steps_max slots (at least 1) of
+ * the hash tables and returns at how many; 0: one round is through, and the next call begins another.
+ */
 size_t cache_sweep(struct cache_store *store, hs_us now, size_t steps_max);
 
 /* Which entries a purge covers: all fields that are set must agree. */
@@ -162,9 +218,9 @@ struct cache_store_stats {
     uint64_t entries;
     uint64_t bytes;
     uint64_t evicted;
-    uint64_t expired;     /* by the sweep */
-    uint64_t invalidated; /* found so by a reader */
-    uint64_t refused;     /* born invalid, too long, or of another epoch */
+    uint64_t expired;     /* found so by the sweep or a reader */
+    uint64_t invalidated; /* the same */
+    uint64_t refused; /* born invalid, too long, of another epoch, purged or overtaken meanwhile */
     uint64_t joined;
     uint64_t flights; /* under way */
 };

@@ -32,6 +32,7 @@ int cmd_admin(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);
 int cmd_psql(int argc, char **argv);
 int cmd_token(int argc, char **argv);

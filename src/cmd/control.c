@@ -56,6 +56,11 @@ static void fill_api(const struct conf *conf, struct api_setup *to)
                 .stream_rate_min = conf->api_stream_rate_min,
                 .anonymous_cost_max = conf->api_anonymous_cost_max,
                 .comment = (enum api_comment)conf->database_comment,
+                .ttl_list = conf->cache_ttl_list,
+                .ttl_item = conf->cache_ttl_item,
+                .ttl_user = conf->cache_ttl_user,
+                .write_wait = conf->cache_write_wait,
+                .honour_requests = conf->cache_honour_requests,
             },
         .search = conf->api_search.v,
         .n_search = conf->api_search.n,
@@ -65,6 +70,8 @@ static void fill_api(const struct conf *conf, struct api_setup *to)
         .n_soft_delete = conf->api_soft_delete_tables.n,
         .soft_delete_roles = conf->api_soft_delete_roles.v,
         .n_soft_delete_roles = conf->api_soft_delete_roles.n,
+        .cache_tables = conf->cache_tables.v,
+        .n_cache_tables = conf->cache_tables.n,
     };
 }
 
@@ -175,6 +182,9 @@ hs_status serve_source_read(struct control *c, struct serve_source *source,
     hs_us began = hs_now_us();
     hs_status status = HS_OK;
 
+    /* Before the catalog is read: what changes meanwhile makes it a generation too old, never too new. */
+    if (c->serve->coherence)
+        source->api.generation = coherence_generation(c->serve->coherence);
     if (!source->reader)
         status = pg_catalog_reader_new(&source->setup, &source->reader, reterr);
     if (!status)
@@ -184,6 +194,10 @@ hs_status serve_source_read(struct control *c, struct serve_source *source,
     if (!source->has_key) {
         status = choose_cursor_key(source, reterr);
         source->has_key = !status;
+        if (!status && c->serve->coherence)
+            status = coherence_start(
+                c->serve->coherence,
+                hs_strn(source->api.cursor_key, sizeof(source->api.cursor_key)), reterr);
     }
     if (!status)
         status = api_model_new(&source->api, catalog, ret_model, reterr);
@@ -389,10 +403,14 @@ static void take_notes(struct control *c)
     while (note) {
         struct serve_note *next = note->next;
 
-        if (note->kind == SERVE_NOTE_ADMIN)
+        if (note->kind == SERVE_NOTE_ADMIN) {
             take_request(c, HS_CONTAINER(note, struct serve_admin, note));
-        else
+        } else if (note->kind == SERVE_NOTE_CATALOG) {
+            atomic_flag_clear(&c->serve->catalog_noted);
+            c->todo |= SERVE_TODO_CATALOG;
+        } else {
             serve_pause_note(c, note);
+        }
         note = next;
     }
 }

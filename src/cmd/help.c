@@ -38,6 +38,12 @@ const struct cmd cmd_table[] = {
      "reference  prints the reference of all options, of all errors, or of all metrics, as Markdown, or\n"
      "           the manual page",
      cmd_config},
+    {"doctor", "[--config FILE] [--json]", "say what the cache needs of the database",
+     "Looks at the database for all that the coherent cache needs: settings, the login, schema hasten, the\n"
+     "tables. Says for each finding what is wrong, why, what to run and as whom, and what is lost without it.\n"
+     "Changes nothing. Exit codes: 0 nothing costs the cache (there may be advice), 1 something does, or the\n"
+     "database could not be asked, 2 asked wrongly.",
+     cmd_doctor},
     {"migrate", "up | status | verify | new NAME", "apply numbered SQL files to a database",
      "up      applies the files NNNN_name.sql that the database has not had, in order, each in one\n"
      "        transaction with its record in hasten.migration\n"

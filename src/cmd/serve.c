@@ -26,6 +26,8 @@
 #include "core/rng.h"
 #include "net/listen.h"
 
+static const hs_us SWEEP_INTERVAL = 5 * HS_SECOND;
+
 /* What tables take; which of them a path takes is the handler's to say. */
 enum { SERVE_METHODS = HTTP_GET | HTTP_POST | HTTP_PUT | HTTP_PATCH | HTTP_DELETE };
 
@@ -92,6 +94,9 @@ static void fill_pool(const struct serve_worker *w, struct pg_pool_setup *to)
         .batch_max = c->database_pool_batch_max,
         .statements_max = c->database_pool_statements_max,
         .seed = hs_rng_seed(),
+        .with_positions = w->serve->coherence != NULL,
+        .connected = w->serve->coherence ? coherence_connected : NULL,
+        .connected_ctx = w->serve->coherence,
     };
 }
 
@@ -194,11 +199,36 @@ static void log_database(const struct serve_worker *w, const struct pg_pool_stat
     hs_log_end();
 }
 
+static void sweep(struct net_work *work)
+{
+    coherence_sweep(HS_CONTAINER(work, struct serve_worker, sweep)->serve->coherence);
+}
+
+static void on_swept(struct net_work *work)
+{
+    HS_CONTAINER(work, struct serve_worker, sweep)->is_sweeping = false;
+}
+
+/* Off the loop, since it may look at many. If it cannot be started now, the next tick tries again. */
+static void start_sweep(struct serve_worker *w)
+{
+    hs_us now = hs_now_us();
+
+    if (w->index || !w->serve->coherence || w->is_sweeping || now < w->sweep_at)
+        return;
+    w->sweep = (struct net_work){.run = sweep, .done = on_swept};
+    if (net_work_start(w->loop, &w->sweep, NULL))
+        return;
+    w->is_sweeping = true;
+    w->sweep_at = now + SWEEP_INTERVAL;
+}
+
 static void on_tick(void *arg)
 {
     struct serve_worker *w = arg;
     struct pg_pool_state state;
 
+    start_sweep(w);
     pg_pool_state(w->pool, &state);
     if (state.is_up == w->pool_was_up)
         return;
@@ -226,7 +256,9 @@ static hs_status make_worker(struct serve_worker *w, struct serve_conf *conf, st
     if (!status)
         status = serve_auth_new(w, w->conf->conf, &w->auth, reterr);
     if (!status)
-        status = api_worker_new(w->loop, w->pool, &w->api, reterr);
+        status = api_worker_new(w->loop, w->pool,
+                                w->serve->coherence ? coherence_cache(w->serve->coherence) : NULL,
+                                &w->api, reterr);
     if (!status)
         status = make_http(w, reterr);
     if (!status && w->index == 0 && w->conf->conf->admin_socket.n)
@@ -527,6 +559,25 @@ static void raise_descriptors(void)
     }
 }
 
+/* The feed's thread: at most one note is on its way. */
+static void on_catalog_changed(void *ctx)
+{
+    struct serve *s = ctx;
+
+    if (atomic_flag_test_and_set(&s->catalog_noted))
+        return;
+    s->catalog_note.kind = SERVE_NOTE_CATALOG;
+    serve_note(s, &s->catalog_note);
+}
+
+static hs_status make_coherence(struct serve *s, struct hs_err *reterr)
+{
+    const struct coherence_setup setup = {.conf = s->boot, .changed = on_catalog_changed, .ctx = s};
+
+    atomic_flag_clear(&s->catalog_noted);
+    return coherence_new(&setup, &s->coherence, reterr);
+}
+
 int serve_run(const struct conf *conf, const struct serve_hooks *hooks)
 {
     struct serve s = {.boot = conf,
@@ -550,6 +601,8 @@ int serve_run(const struct conf *conf, const struct serve_hooks *hooks)
     s.budget.workers = s.n_workers;
     if (!status)
         status = open_signals(&s, &err);
+    if (!status && conf->cache_enabled)
+        status = make_coherence(&s, &err);
     if (!status) {
         code = serve_control(&s);
     } else {
@@ -557,6 +610,7 @@ int serve_run(const struct conf *conf, const struct serve_hooks *hooks)
         hs_log_err(&err);
         hs_log_end();
     }
+    coherence_free(s.coherence);
     close_signals(&s);
     return code;
 }

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "api/api.h"
+#include "cmd/coherence.h"
 #include "cmd/serve.h"
 #include "edge/auth.h"
 #include "http/server.h"
@@ -46,9 +47,10 @@ struct serve_update {
 
 /* What is told to the control thread; embedded in what it is about. */
 enum serve_note_kind {
-    SERVE_NOTE_ADMIN,  /* a request on the admin socket: struct serve_admin */
-    SERVE_NOTE_PAUSED, /* a worker's pool is paused, or will not be */
-    SERVE_NOTE_RESUMED /* a worker's pool was told to go on */
+    SERVE_NOTE_ADMIN,   /* a request on the admin socket: struct serve_admin */
+    SERVE_NOTE_PAUSED,  /* a worker's pool is paused, or will not be */
+    SERVE_NOTE_RESUMED, /* a worker's pool was told to go on */
+    SERVE_NOTE_CATALOG  /* the cache's catalog has another generation */
 };
 
 struct serve_note {
@@ -100,7 +102,10 @@ struct serve_worker {
     hs_us pause_until;
     struct serve_note paused_note;
     struct serve_note resumed_note;
-    unsigned admins; /* requests of the admin socket under way */
+    unsigned admins;       /* requests of the admin socket under way */
+    struct net_work sweep; /* first worker only */
+    bool is_sweeping;
+    hs_us sweep_at;
 };
 
 struct serve {
@@ -119,7 +124,10 @@ struct serve {
     int wake_fd;                        /* epoll: readable when a signal or a note waits */
     int finished_fd; /* eventfd: one count for each worker whose loop has ended */
     atomic_size_t admin_connections;
-    bool has_admin_socket; /* the file is there, made by us */
+    bool has_admin_socket;       /* the file is there, made by us */
+    struct coherence *coherence; /* NULL: cache.enabled is off */
+    struct serve_note catalog_note;
+    atomic_flag catalog_noted; /* the note is on its way */
 };
 
 /* serve.c: makes all workers with their listening sockets, then starts their threads. */

@@ -14,13 +14,14 @@ static const struct hs_str prefix = {"HASTEN_", 7};
 
 /* Variables of other parts of hasten; one that ends in '_' stands for all that begin so. */
 static const char *const not_options[] = {
-    "HASTEN_CONFIG", /* the file, where --config is absent */
-    "HASTEN_BIN",    /* the program under test */
-    "HASTEN_GDB",    /* tests: run it under a debugger */
-    "HASTEN_KEEP",   /* tests: leave servers and folders behind */
-    "HASTEN_SEED",   /* tests: of what chance decides */
-    "HASTEN_TEST_",  /* tests, benchmarks and scripts: room for more */
-    "HASTEN_BENCH_", "HASTEN_DEV_",
+    "HASTEN_CONFIG",  /* the file, where --config is absent */
+    "HASTEN_BIN",     /* the program under test */
+    "HASTEN_GDB",     /* tests: run it under a debugger */
+    "HASTEN_KEEP",    /* tests: leave servers and folders behind */
+    "HASTEN_SEED",    /* tests: of what chance decides */
+    "HASTEN_UNGUARD", /* tests: core/guard.h */
+    "HASTEN_TEST_",   /* tests, benchmarks and scripts: room for more */
+    "HASTEN_BENCH_",  "HASTEN_DEV_",
 };
 
 static bool is_not_option(struct hs_str name)

@@ -41,10 +41,20 @@ uint64_t hs_digest(struct hs_str s)
     return XXH3_64bits(s.p, s.n);
 }
 
-uint64_t hs_hash_more(uint64_t hash, struct hs_str s)
+static uint64_t fold(uint64_t a, uint64_t b)
 {
-    uint64_t v = hash * 0x9e3779b97f4a7c15u + hs_hash(s);
+    uint64_t v = a * 0x9e3779b97f4a7c15u + b;
 
     v = (v ^ (v >> 32)) * 0xd6e8feb86659fd93u;
     return v ^ (v >> 32);
+}
+
+uint64_t hs_digest_more(uint64_t digest, struct hs_str s)
+{
+    return fold(digest, hs_digest(s));
+}
+
+uint64_t hs_hash_more(uint64_t hash, struct hs_str s)
+{
+    return fold(hash, hs_hash(s));
 }

@@ -13,6 +13,8 @@ void hs_hash_seed(uint64_t key);
 uint64_t hs_hash(struct hs_str s);
 /* Without the key: the same in every process, so it may be shown (ETag) but fills no table. */
 uint64_t hs_digest(struct hs_str s);
+/* The same, folded into another: as hs_hash_more() below. */
+uint64_t hs_digest_more(uint64_t digest, struct hs_str s);
 /* Folds another slice in: order matters, and ("ab","c") differs from ("a","bc"). */
 uint64_t hs_hash_more(uint64_t hash, struct hs_str s);
 

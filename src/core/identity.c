@@ -39,8 +39,11 @@ void hs_identity_unref(struct hs_identity *id)
     if (!id)
         return;
     HS_BUG_ON(id->refs == 0);
-    if (--id->refs == 0)
-        hs_free(id);
+    if (--id->refs)
+        return;
+    /* One step deep: a reduced identity has none of its own. */
+    hs_identity_unref(id->reduced);
+    hs_free(id);
 }
 
 bool hs_identity_eq(const struct hs_identity *a, const struct hs_identity *b)

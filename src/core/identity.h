@@ -3,7 +3,7 @@
  * core/identity.h - who asks: the database role and the claims that are set before each statement.
  *
  * Made by edge/auth from a verified token (or as the anonymous role), read by api and pg. Immutable, but
- * for what its maker sets before anyone else sees it.
+ * for what its maker sets before anyone else sees it, and for what api/callers remembers in it.
  * Counted, and counted without atomics: an identity belongs to the worker that made it.
  */
 #ifndef CORE_IDENTITY_H
@@ -25,6 +25,11 @@ struct hs_identity {
     uint64_t role_hash; /* of role alone: statements are prepared per role */
     struct hs_str role; /* NUL-terminated */
     struct hs_str claims; /* JSON object, NUL-terminated; "{}" when there are none */
+    /* Of api/callers.c: the same caller with fewer claims, what it was asked for, and whether this is such a one. */
+    struct hs_identity *reduced; /* a reference; NULL = none yet */
+    uint64_t reduced_claims;
+    uint64_t reduced_for;
+    bool is_reduced;
 };
 
 /* role and claims are copied. NULL = no memory. The caller holds one reference. */

@@ -6,6 +6,7 @@
  */
 #include "core/mem.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,4 +83,10 @@ char *hs_memdup0(const char *p, size_t n)
 void hs_free(void *p)
 {
     free(p);
+}
+
+/* glibc keeps one word before each block; jemalloc keeps a little less, elsewhere. */
+size_t hs_mem_size(const void *p)
+{
+    return malloc_usable_size((void *)(uintptr_t)p) + sizeof(size_t);
 }

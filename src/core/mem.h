@@ -17,6 +17,8 @@ void *hs_realloc(void *p, size_t n) hs_must_check;
 /* A copy of n bytes with a NUL behind them. */
 char *hs_memdup0(const char *p, size_t n) hs_must_check;
 void hs_free(void *p);
+/* What the block takes: its size as the allocator rounded it up, and the allocator's own word. p is not NULL. */
+size_t hs_mem_size(const void *p);
 
 /* Allocations of this thread that failed so far: tells lack of memory from bad input behind libraries that
  * allocate through here and do not say which it was. */

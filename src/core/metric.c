@@ -41,8 +41,9 @@ static const char *const bounds_text[HS_BUCKETS] = {
     X(400)                                                                                     \
     X(401)                                                                                     \
     X(403)                                                                                     \
-    X(404) X(405) X(406) X(408) X(409) X(412) X(413) X(414) X(415) X(416) X(417) X(422) X(429) \
-        X(431) X(500) X(501) X(502) X(503) X(504) X(505)
+    X(404)                                                                                     \
+    X(405) X(406) X(408) X(409) X(412) X(413) X(414) X(415) X(416) X(417) X(422) X(429) X(431) \
+        X(500) X(501) X(502) X(503) X(504) X(505)
 
 enum {
 #define CODE_INDEX(code) INDEX_##code,
@@ -151,6 +152,12 @@ void hs_metric_request(struct hs_metrics *m, unsigned route, unsigned http_statu
     observe(&m->duration[route], us);
 }
 
+void hs_metric_cache(struct hs_metrics *m, unsigned route, enum hs_cache_outcome outcome)
+{
+    HS_HOT_BUG_ON(route >= HS_ROUTES_MAX);
+    bump(&m->cache[route][outcome], 1);
+}
+
 static uint64_t sum(size_t offset)
 {
     unsigned n = atomic_load_explicit(&sets_n, memory_order_acquire);
@@ -176,6 +183,22 @@ static size_t request_offset(unsigned route, unsigned code)
 {
     return offsetof(struct hs_metrics, requests) +
            (route * HS_HTTP_CODES + code) * sizeof(uint64_t);
+}
+
+static size_t cache_offset(unsigned route, unsigned outcome)
+{
+    return offsetof(struct hs_metrics, cache) +
+           (route * HS_CACHE_OUTCOMES + outcome) * sizeof(uint64_t);
+}
+
+uint64_t hs_metric_cache_sum(enum hs_cache_outcome outcome)
+{
+    unsigned n = atomic_load_explicit(&routes_n, memory_order_acquire);
+    uint64_t total = 0;
+
+    for (unsigned r = 0; r < n; r++)
+        total += sum(cache_offset(r, outcome));
+    return total;
 }
 
 uint64_t hs_metric_requests_sum(uint64_t *ret_failed)
@@ -312,6 +335,27 @@ static void render_route_counts(struct hs_buf *out, unsigned route, struct hs_st
     }
 }
 
+static void render_route_cache(struct hs_buf *out, unsigned route, struct hs_str label)
+{
+    static const char *const outcomes[HS_CACHE_OUTCOMES] = {
+        [HS_CACHE_HIT] = "hit",       [HS_CACHE_MISS] = "miss",   [HS_CACHE_JOINED] = "coalesced",
+        [HS_CACHE_BYPASS] = "bypass", [HS_CACHE_STALE] = "stale",
+    };
+
+    for (unsigned i = 0; i < HS_CACHE_OUTCOMES; i++) {
+        uint64_t v = sum(cache_offset(route, i));
+
+        if (!v)
+            continue;
+        hs_buf_add_lit(out, "hasten_cache_requests_total{");
+        hs_buf_add(out, label);
+        hs_buf_add_lit(out, ",outcome=\"");
+        hs_buf_add(out, hs_str(outcomes[i]));
+        hs_buf_add_lit(out, "\"} ");
+        render_value(out, v);
+    }
+}
+
 static void render_routes(struct hs_buf *out)
 {
     unsigned n = atomic_load_explicit(&routes_n, memory_order_acquire);
@@ -324,6 +368,13 @@ static void render_routes(struct hs_buf *out)
         label.n = 0;
         render_label(&label, routes[r]);
         render_route_counts(out, r, hs_buf_str(&label));
+    }
+    render_head(out, "hasten_cache_requests_total",
+                "Reads that met the cache, by route and what it said.", "counter");
+    for (unsigned r = 0; r < n; r++) {
+        label.n = 0;
+        render_label(&label, routes[r]);
+        render_route_cache(out, r, hs_buf_str(&label));
     }
     render_head(out, "hasten_http_request_duration_seconds",
                 "From the first byte of a request to its answer being handed to the socket.",

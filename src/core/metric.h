@@ -23,6 +23,16 @@ enum hs_metric_id {
 
 enum hs_metric_type { HS_METRIC_COUNTER, HS_METRIC_GAUGE, HS_METRIC_HISTOGRAM };
 
+/* What the cache said to a read. */
+enum hs_cache_outcome {
+    HS_CACHE_HIT,
+    HS_CACHE_MISS,
+    HS_CACHE_JOINED, /* got the answer to another's statement */
+    HS_CACHE_BYPASS, /* cannot be kept, or not now */
+    HS_CACHE_STALE,  /* an old answer, marked as such */
+    HS_CACHE_OUTCOMES
+};
+
 enum {
     HS_BUCKETS = 17,     /* 16 bounds and +Inf */
     HS_ROUTES_MAX = 256, /* further routes count as route 0, "other" */
@@ -40,6 +50,7 @@ struct hs_metrics {
     struct hs_histogram histogram[HS_M_COUNT]; /* only those of type HISTOGRAM are used */
     _Atomic uint64_t requests[HS_ROUTES_MAX][HS_HTTP_CODES];
     struct hs_histogram duration[HS_ROUTES_MAX];
+    _Atomic uint64_t cache[HS_ROUTES_MAX][HS_CACHE_OUTCOMES];
 };
 
 /* A registered set; NULL = no memory or HS_METRIC_SETS_MAX reached. Any thread. */
@@ -66,6 +77,11 @@ void hs_metric_observe(struct hs_metrics *m, enum hs_metric_id id, uint64_t us);
 
 /* One finished request. */
 void hs_metric_request(struct hs_metrics *m, unsigned route, unsigned http_status, uint64_t us);
+
+/* One read that met the cache. */
+void hs_metric_cache(struct hs_metrics *m, unsigned route, enum hs_cache_outcome outcome);
+/* Over all routes and sets. */
+uint64_t hs_metric_cache_sum(enum hs_cache_outcome outcome);
 
 /* The number of a route's name; the same name gives the same number. 0 = "other": no memory, no place, or
  * a name of more than 1 KiB. Any thread. */

@@ -44,6 +44,7 @@ struct pg_field {
 /* A type. A domain is resolved: kind, elem and fields are those of its base type. */
 struct pg_type {
     uint32_t oid;
+    uint32_t base; /* of a domain: the oid of the type behind it; else its own */
     enum pg_kind kind;
     struct hs_str name; /* format_type(): "character varying", "numeric", for messages and casts */
     struct hs_str sql;  /* safely quoted, schema-qualified name for a cast: pg_catalog.int8 */
@@ -112,6 +113,11 @@ struct pg_depend {
         *tables; /* oids of the tables (r, p) whose rows are read, its own among them; ascending */
     size_t n_tables;
     uint64_t claims;       /* bit i is pg_catalog.claims[i]: the top-level claims that are read */
+    /*
+     * Its own table is read in another way, too (by a policy's function, by a view that a policy asks): then the
+     * answer depends on other rows of it than those that it shows.
+     */
+    bool reads_itself;
     bool reads_all_claims; /* the claims are read in a way that names none: is_known is false */
 };
 

@@ -9,6 +9,7 @@
  * catalog_types.c       the types that they use
  * catalog_privileges.c  who may read what
  * catalog_share.c       which relations call only harmless functions
+ * catalog_depend.c      what an answer depends on, with the files that catalog_graph.h names
  * catalog_print.c       the fingerprint
  */
 #ifndef PG_CATALOG_INT_H
@@ -17,6 +18,7 @@
 #include <libpq-fe.h>
 #include <stdatomic.h>
 
+#include "core/buf.h"
 #include "pg/catalog.h"
 
 /* A catalog past this is refused: 100,000 columns need about 40 MiB. */
@@ -96,6 +98,14 @@ hs_status pg_login_check(struct pg_catalog_reader *reader, const char *schemas,
 hs_status pg_pooler_check(struct pg_catalog_reader *reader, struct hs_err *reterr) hs_must_check;
 
 /* ---- catalog_print.c ---- */
+/*
+ * Appends the query behind the fingerprint, which returns one row for pg_print_hash(). `schemas` is SQL that gives
+ * the oid[] of the exposed ones; is_whole: columns and indexes of what they lead to in other schemas as well, as
+ * the change stream takes it.
+ */
+void pg_print_sql(struct hs_buf *to, const char *schemas, bool is_whole);
+/* Of its first n columns. */
+uint64_t pg_print_hash(const PGresult *r, int n);
 hs_status pg_fingerprint_read(struct pg_catalog_reader *reader, const char *schemas,
                               uint64_t *ret_fingerprint, struct hs_err *reterr) hs_must_check;
 /* The oid[] literal of the exposed schemas; HS_E_CONFIG where one does not exist. */
@@ -129,7 +139,8 @@ hs_status pg_foreign_keys_read(struct pg_build *b, struct hs_err *reterr) hs_mus
 /* Needs the columns. */
 hs_status pg_privileges_read(struct pg_build *b, struct hs_err *reterr) hs_must_check;
 
-/* ---- catalog_share.c ---- */
-hs_status pg_shareable_read(struct pg_build *b, struct hs_err *reterr) hs_must_check;
+/* ---- catalog_depend.c ---- */
+/* And what may share a Sync. Needs the columns, and the roles that pg_privileges_read() keeps. */
+hs_status pg_depend_read(struct pg_build *b, struct hs_err *reterr) hs_must_check;
 
 #endif

@@ -194,6 +194,28 @@ static hs_status read_relations(struct pg_build *b, struct hs_err *reterr)
     return HS_OK;
 }
 
+/* Types whose equal values have one output form; a text's collation has its say, too. */
+static bool has_one_form(const struct pg_type *type)
+{
+    enum {
+        BOOL = 16,
+        INT8 = 20,
+        INT2 = 21,
+        INT4 = 23,
+        TEXT = 25,
+        VARCHAR = 1043,
+        DATE = 1082,
+        UUID = 2950
+    };
+    static const uint32_t types[] = {BOOL, INT8, INT2, INT4, TEXT, VARCHAR, DATE, UUID};
+
+    for (size_t i = 0; type && i < HS_LEN(types); i++) {
+        if (type->base == types[i])
+            return true;
+    }
+    return type && type->kind == PG_KIND_ENUM;
+}
+
 static void fill_column(struct pg_build *b, struct pg_column *to, const PGresult *r, int row)
 {
     to->attnum = (int16_t)pg_cell_int(r, row, 1);
@@ -208,6 +230,7 @@ static void fill_column(struct pg_build *b, struct pg_column *to, const PGresult
     to->comment = hs_arena_dup(b->arena, pg_cell(r, row, 9));
     to->default_sql = hs_arena_dup(b->arena, pg_cell(r, row, 10));
     to->is_identity_always = pg_cell_bool(r, row, 11);
+    to->is_exact = !to->is_generated && pg_cell_bool(r, row, 12) && has_one_form(to->type);
 }
 
 /* The columns of one relation, from row `from` on; returns the row behind them. */
@@ -245,10 +268,12 @@ static hs_status read_columns(struct pg_build *b, struct hs_err *reterr)
         " a.attgenerated <> '', a.atthasdef, a.attidentity <> '', d.description,"
         " CASE WHEN a.attgenerated = '' THEN coalesce(pg_get_expr(e.adbin, e.adrelid),"
         "  CASE WHEN c.relkind <> 'v' THEN coalesce(pg_get_expr(t.typdefaultbin, 0),"
-        "  quote_literal(t.typdefault)) END) END, a.attidentity = 'a'"
+        "  quote_literal(t.typdefault)) END) END, a.attidentity = 'a',"
+        " c.relkind IN ('r', 'p') AND coalesce(o.collisdeterministic, true)"
         " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid"
         " LEFT JOIN pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum LEFT JOIN pg_description d"
         "  ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = a.attnum"
+        " LEFT JOIN pg_collation o ON o.oid = a.attcollation"
         " WHERE c.relnamespace = ANY ($1::oid[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
         " AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped"
         " ORDER BY a.attrelid, a.attnum",
@@ -344,7 +369,7 @@ static hs_status read_parts(struct pg_build *b, struct hs_err *reterr)
 {
     hs_status (*const parts[])(struct pg_build *, struct hs_err *) = {
         read_relations, pg_types_read, read_columns,      pg_keys_read,       pg_foreign_keys_read,
-        read_functions, read_policies, pg_shareable_read, pg_privileges_read,
+        read_functions, read_policies, pg_privileges_read, pg_depend_read,
     };
     struct pg_catalog *c = &b->whole->pub;
     struct hs_str schemas;

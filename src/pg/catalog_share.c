@@ -17,26 +17,24 @@
  * for a trigger of its event (but for those of foreign and unique keys) or a rule; nextval() in a default is not, since
  * what it leaves, the sequence's last value, is discarded behind every write.
  *
- * What is in the trees was looked up in PostgreSQL 15's own output (nodeToString): each call is under one
- * of the labels below, always followed by a number. Names that users choose cannot forge or hide one,
- * since a space inside a name is written with a backslash. Reading more labels than needed is harmless.
+ * The rows are those of catalog_graph.c, and those of a query of writes. What is in the trees was looked up in
+ * PostgreSQL 15's own output (nodeToString): each call is under one of the labels below, always followed by
+ * a number. Names that users choose cannot forge or hide one, since a space inside a name is written with a
+ * backslash. Reading more labels than needed is harmless.
  *
  * Source: PostgreSQL 15: src/backend/nodes/outfuncs.c, src/include/nodes/primnodes.h; manual, 38.7.
  */
-#include "pg/catalog_int.h"
+#include "pg/catalog_graph.h"
 
 #include <stdlib.h>
 
 #include "core/mem.h"
 
-enum { FIRST_NORMAL_OID = 16384, NEXTVAL_OID = 1574 };
+enum { NEXTVAL_OID = 1574 };
 enum { EDGES_MAX = 4 << 20 }; /* 64 MiB; past it nothing is shareable */
 
-/*
- * Kind of object in the high half, oid in the low half: function, relation, type, operator, c for operator
- * class, w for write, i u d for the three of them.
- */
-typedef uint64_t node_id;
+/* Besides the kinds of pg_thing_id: w for write, i u d for the three of them. */
+typedef pg_thing_id node_id;
 
 struct edge {
     node_id from;
@@ -59,86 +57,17 @@ struct graph {
 
 static node_id node(char kind, uint32_t oid)
 {
-    return (uint64_t)(unsigned char)kind << 32 | oid;
+    return pg_thing_of(kind, oid);
 }
 
-/*
- * Rows: what, kind, oid, text.
- *   B  the object is bad            K  a user function that is judged (bad only through what it calls)
- *   T  a node tree of the object    E  the object leads to <kind><oid>, in text
- */
-#define HARMLESS_VOLATILE "'random', 'clock_timestamp', 'timeofday', 'gen_random_uuid'"
+/* Volatile functions that only look at the clock or the dice. */
+static const char *const harmless[] = {"random", "clock_timestamp", "timeofday", "gen_random_uuid"};
 /* Nonvolatile, but they run SQL over tables that no tree names. */
-#define RUNS_SQL                                                              \
-    "'table_to_xml', 'table_to_xmlschema', 'table_to_xml_and_xmlschema',"     \
-    " 'schema_to_xml', 'schema_to_xmlschema', 'schema_to_xml_and_xmlschema'," \
-    " 'database_to_xml', 'database_to_xmlschema', 'database_to_xml_and_xmlschema'"
-/* C functions of these do what they say; only a superuser can add one to an extension. */
-#define TRUSTED_EXTENSIONS                                                                     \
-    "'btree_gin', 'btree_gist', 'citext', 'cube', 'earthdistance', 'fuzzystrmatch', 'hstore'," \
-    " 'intarray', 'ltree', 'pg_trgm', 'pgcrypto', 'postgis', 'unaccent', 'uuid-ossp', 'vector'"
-
-#define FUNCTIONS_SQL                                                                                      \
-    "SELECT 'B', 'f', p.oid, '' FROM pg_proc p WHERE p.oid < 16384 AND"                                    \
-    " (p.provolatile = 'v' AND p.proname NOT IN (" HARMLESS_VOLATILE ")"                                   \
-    "  OR p.proname IN (" RUNS_SQL "))"                                                                    \
-    " UNION ALL SELECT CASE WHEN p.provolatile <> 'v' AND (p.prosqlbody IS NOT NULL"                       \
-    "   OR p.prokind IN ('a', 'w') AND g.aggfnoid IS NOT NULL"                                             \
-    "   OR l.lanname IN ('c', 'internal') AND EXISTS (SELECT FROM pg_depend d"                             \
-    "      JOIN pg_extension x ON x.oid = d.refobjid WHERE d.classid = 'pg_proc'::regclass"                \
-    "      AND d.objid = p.oid AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'"            \
-    "      AND x.extname IN (" TRUSTED_EXTENSIONS ")))"                                                    \
-    "   THEN 'K' ELSE 'B' END, 'f', p.oid, ''"                                                             \
-    "  FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang"                                             \
-    "  LEFT JOIN pg_aggregate g ON g.aggfnoid = p.oid WHERE p.oid >= 16384"                                \
-    " UNION ALL SELECT 'T', 'f', oid, prosqlbody::text FROM pg_proc"                                       \
-    "  WHERE oid >= 16384 AND prosqlbody IS NOT NULL AND provolatile <> 'v'"                               \
-    " UNION ALL SELECT 'T', 'f', oid, proargdefaults::text FROM pg_proc"                                   \
-    "  WHERE oid >= 16384 AND proargdefaults IS NOT NULL AND provolatile <> 'v'"                           \
-    " UNION ALL SELECT 'E', 'f', g.aggfnoid, 'f' || f::oid FROM pg_aggregate g CROSS JOIN LATERAL (VALUES" \
-    "   (g.aggtransfn), (g.aggfinalfn), (g.aggcombinefn), (g.aggserialfn), (g.aggdeserialfn),"             \
-    "   (g.aggmtransfn), (g.aggminvtransfn), (g.aggmfinalfn)) v(f)"                                        \
-    "  WHERE g.aggfnoid >= 16384 AND f <> 0"                                                               \
-    " UNION ALL SELECT 'E', 'o', oid, 'f' || oprcode::oid FROM pg_operator WHERE oid >= 16384"
-
-#define RELATIONS_SQL                                                                    \
-    "SELECT 'B', 'r', oid, '' FROM pg_class WHERE relkind = 'f'"                         \
-    " UNION ALL SELECT 'T', 'r', w.ev_class, w.ev_action::text FROM pg_rewrite w"        \
-    "  JOIN pg_class c ON c.oid = w.ev_class"                                            \
-    "  WHERE w.oid >= 16384 AND w.ev_type = '1' AND c.relkind = 'v'"                     \
-    " UNION ALL SELECT 'T', 'r', polrelid, polqual::text FROM pg_policy"                 \
-    "  WHERE polcmd IN ('r', '*') AND polqual IS NOT NULL"                               \
-    " UNION ALL SELECT 'E', 'r', inhparent, 'r' || inhrelid FROM pg_inherits"            \
-    " UNION ALL SELECT 'E', 'r', c.oid, 't' || a.atttypid FROM pg_class c"               \
-    "  JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relnamespace = ANY ($1::oid[])" \
-    "  AND c.relkind IN ('r', 'p', 'v', 'm') AND a.attnum > 0 AND NOT a.attisdropped"    \
-    "  AND a.atttypid >= 16384"
-
-#define SHARE_TYPES_SQL                                                                                \
-    "SELECT 'T', 't', contypid, conbin::text FROM pg_constraint"                                       \
-    "  WHERE contypid <> 0 AND conbin IS NOT NULL AND oid >= 16384"                                    \
-    " UNION ALL SELECT 'E', 't', oid, 't' || typbasetype FROM pg_type"                                 \
-    "  WHERE typtype = 'd' AND oid >= 16384"                                                           \
-    " UNION ALL SELECT 'E', 't', oid, 't' || typelem FROM pg_type WHERE typelem >= 16384"              \
-    " UNION ALL SELECT 'E', 't', t.oid, 't' || a.atttypid FROM pg_type t JOIN pg_class c"              \
-    "   ON c.oid = t.typrelid JOIN pg_attribute a ON a.attrelid = c.oid"                               \
-    "  WHERE c.relkind = 'c' AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384"          \
-    " UNION ALL SELECT 'E', 't', r.rngtypid, v.ref FROM pg_range r CROSS JOIN LATERAL (VALUES"         \
-    "   ('t' || r.rngsubtype), ('f' || r.rngcanonical::oid), ('f' || r.rngsubdiff::oid),"              \
-    "   ('c' || r.rngsubopc)) v(ref) WHERE r.rngtypid >= 16384 AND v.ref NOT LIKE '_0'"                \
-    " UNION ALL SELECT 'E', 't', rngmultitypid, 't' || rngtypid FROM pg_range WHERE rngtypid >= 16384" \
-    " UNION ALL SELECT 'E', 't', v.oid, 'f' || o.oprcode::oid FROM pg_operator o"                      \
-    "   CROSS JOIN LATERAL (VALUES (o.oprleft), (o.oprright)) v(oid)"                                  \
-    "  WHERE o.oid >= 16384 AND v.oid >= 16384 AND o.oprcode <> 0"                                     \
-    " UNION ALL SELECT 'E', 't', v.oid, 'f' || k.castfunc FROM pg_cast k"                              \
-    "   CROSS JOIN LATERAL (VALUES (k.castsource), (k.casttarget)) v(oid)"                             \
-    "  WHERE k.castfunc <> 0 AND v.oid >= 16384"                                                       \
-    " UNION ALL SELECT 'E', 't', c.opcintype, 'c' || c.oid FROM pg_opclass c"                          \
-    "  WHERE c.oid >= 16384 AND c.opcintype >= 16384"                                                  \
-    " UNION ALL SELECT 'E', 'c', c.oid, 'f' || p.amproc::oid FROM pg_opclass c"                        \
-    "   JOIN pg_amproc p ON p.amprocfamily = c.opcfamily WHERE c.oid >= 16384"                         \
-    " UNION ALL SELECT 'E', 'c', c.oid, 'o' || a.amopopr FROM pg_opclass c"                            \
-    "   JOIN pg_amop a ON a.amopfamily = c.opcfamily WHERE c.oid >= 16384"
+static const char *const runs_sql[] = {
+    "table_to_xml",    "table_to_xmlschema",    "table_to_xml_and_xmlschema",
+    "schema_to_xml",   "schema_to_xmlschema",   "schema_to_xml_and_xmlschema",
+    "database_to_xml", "database_to_xmlschema", "database_to_xml_and_xmlschema",
+};
 
 /* An UPDATE of a partitioned table may move a row: a DELETE there and an INSERT here. */
 #define WRITES_SQL                                                                              \
@@ -172,12 +101,12 @@ static node_id node(char kind, uint32_t oid)
     " UNION ALL SELECT 'E', f, confrelid, t || conrelid FROM pg_constraint, (VALUES"            \
     "   ('d', 'd'), ('d', 'u'), ('u', 'u')) v(f, t) WHERE contype = 'f'"                        \
     "  AND CASE f WHEN 'd' THEN confdeltype ELSE confupdtype END IN ('c', 'n', 'd')"            \
-    " UNION ALL SELECT 'B', op, t.tgrelid, '' FROM pg_trigger t"                                \
+    " UNION ALL SELECT 'X', op, t.tgrelid, '' FROM pg_trigger t"                                \
     "  JOIN pg_proc p ON p.oid = t.tgfoid"                                                      \
     "  JOIN (VALUES ('i', 4), ('d', 8), ('u', 16)) v(op, bit) ON t.tgtype & bit <> 0"           \
     "  WHERE t.tgenabled <> 'D' AND NOT (p.oid < 16384"                                         \
     "   AND (p.proname LIKE 'RI\\_FKey\\_%' OR p.proname = 'unique_key_recheck'))"              \
-    " UNION ALL SELECT 'B', 'w', ev_class, '' FROM pg_rewrite WHERE ev_type <> '1'"
+    " UNION ALL SELECT 'X', 'w', ev_class, '' FROM pg_rewrite WHERE ev_type <> '1'"
 
 /* What a label of a node tree names. */
 static const struct {
@@ -280,7 +209,7 @@ static void add_references(struct graph *g, node_id from, char kind, struct hs_s
 
         while (at < tree.n && is_digit(tree.p[at]) && oid <= UINT32_MAX)
             oid = oid * 10 + (uint64_t)(tree.p[at++] - '0');
-        if (oid >= FIRST_NORMAL_OID ||
+        if (oid >= PG_FIRST_NORMAL_OID ||
             (kind == 'f' && oid > 0 && !(oid == NEXTVAL_OID && from >> 32 == 'w')))
             add_edge(g, from, node(kind, (uint32_t)oid));
         if (!is_list)
@@ -321,25 +250,70 @@ static void scan_tree(struct graph *g, node_id from, struct hs_str tree)
     }
 }
 
-static void take_row(struct graph *g, const PGresult *r, int row)
+static bool is_one_of(struct hs_str name, const char *const *names, size_t n)
 {
-    node_id id = node(PQgetvalue(r, row, 1)[0], pg_cell_oid(r, row, 2));
-    struct hs_str text = pg_cell(r, row, 3);
+    for (size_t i = 0; i < n; i++) {
+        if (hs_str_is(name, names[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Of those of PostgreSQL, text is provolatile and the name. */
+static bool is_bad_builtin(node_id id, struct hs_str text)
+{
+    struct hs_str name = hs_str_sub(text, 1, text.n);
+
+    if (pg_thing_kind(id) != 'f')
+        return false;
+    if (text.n && text.p[0] == 'v')
+        return !is_one_of(name, harmless, HS_LEN(harmless));
+    return is_one_of(name, runs_sql, HS_LEN(runs_sql));
+}
+
+static bool is_good_function(struct hs_str form)
+{
+    return form.n > PG_FORM_LANGUAGE && form.p[PG_FORM_VOLATILE] != 'v' &&
+           memchr("bax", form.p[PG_FORM_BODY], 3) != NULL;
+}
+
+/* A user function of which nothing good is said is bad, a foreign table is. */
+static void take_form(struct graph *g, node_id id, struct hs_str form)
+{
+    char kind = pg_thing_kind(id);
+
+    if (kind == 'f' && is_good_function(form))
+        g->failed = g->failed || !add_node(&g->known, &g->n_known, &g->cap_known, id);
+    else if (kind == 'f' || (kind == 'r' && form.n && form.p[0] == 'f'))
+        mark_bad(g, id);
+}
+
+static void take_row(struct graph *g, struct pg_graph_row row)
+{
+    struct hs_str text = row.text;
     uint64_t to = 0;
 
-    switch (PQgetvalue(r, row, 0)[0]) {
-    case 'K':
-        g->failed = g->failed || !add_node(&g->known, &g->n_known, &g->cap_known, id);
+    switch (row.what) {
+    case PG_GRAPH_FORM:
+        take_form(g, row.id, text);
         break;
-    case 'T':
-        scan_tree(g, id, text);
+    case PG_GRAPH_TREE:
+    case PG_GRAPH_BODY:
+    case PG_GRAPH_POLICY:
+        scan_tree(g, row.id, text);
         break;
-    case 'E':
+    case PG_GRAPH_EDGE:
+    case PG_GRAPH_WIDE:
+    case PG_GRAPH_CHILD:
         if (text.n > 1 && hs_str_to_u64(hs_str_sub(text, 1, text.n), &to) && to <= UINT32_MAX)
-            add_edge(g, id, node(text.p[0], (uint32_t)to));
+            add_edge(g, row.id, node(text.p[0], (uint32_t)to));
         break;
-    default:
-        mark_bad(g, id);
+    case PG_GRAPH_BUILTIN:
+        if (is_bad_builtin(row.id, text))
+            mark_bad(g, row.id);
+        break;
+    case PG_GRAPH_BAD:
+        mark_bad(g, row.id);
         break;
     }
 }
@@ -370,7 +344,8 @@ static void judge_unknown(struct graph *g)
     for (size_t i = 0; i < g->n && !g->failed; i++) {
         node_id to = g->edges[i].to;
 
-        if (to >> 32 == 'f' && (uint32_t)to >= FIRST_NORMAL_OID && !is_in(g->known, g->n_known, to))
+        if (to >> 32 == 'f' && (uint32_t)to >= PG_FIRST_NORMAL_OID &&
+            !is_in(g->known, g->n_known, to))
             mark_bad(g, to);
     }
 }
@@ -424,32 +399,26 @@ static void judge_relation(const struct graph *g, struct pg_relation *relation)
     relation->tidy.delete = is_table && is_clean(g, 'd', relation->oid);
 }
 
-static hs_status read_rows(struct pg_build *b, const char *sql, int n_params, struct graph *g,
-                           struct hs_err *reterr)
+static hs_status read_writes(struct pg_build *b, struct graph *g, struct hs_err *reterr)
 {
     hs_auto(pg_reader_clear) PGresult *r = NULL;
-    const char *params[] = {b->schemas};
-    hs_status status = pg_reader_query(b->reader, sql, params, n_params, &r, reterr);
+    hs_status status = pg_reader_query(b->reader, WRITES_SQL, NULL, 0, &r, reterr);
 
     for (int row = 0; status == HS_OK && row < PQntuples(r); row++)
-        take_row(g, r, row);
+        take_row(g, pg_graph_row(r, row));
     return status;
 }
 
-hs_status pg_shareable_read(struct pg_build *b, struct hs_err *reterr)
+hs_status pg_shareable_read(struct pg_build *b, const struct pg_graph *rows, struct hs_err *reterr)
 {
-    hs_auto(graph_fini) struct graph g = {0};
+    hs_auto(graph_fini) struct graph g = {.is_full = rows->is_full};
     struct pg_catalog *c = &b->whole->pub;
-    hs_status status = read_rows(b, FUNCTIONS_SQL, 0, &g, reterr);
+    hs_status status = read_writes(b, &g, reterr);
 
-    if (status == HS_OK)
-        status = read_rows(b, RELATIONS_SQL, 1, &g, reterr);
-    if (status == HS_OK)
-        status = read_rows(b, SHARE_TYPES_SQL, 0, &g, reterr);
-    if (status == HS_OK)
-        status = read_rows(b, WRITES_SQL, 0, &g, reterr);
     if (status != HS_OK)
         return status;
+    for (size_t i = 0; i < rows->n_rows; i++)
+        take_row(&g, rows->rows[i]);
     judge_unknown(&g);
     spread(&g);
     if (g.failed)

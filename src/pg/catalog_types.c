@@ -95,7 +95,7 @@ static void fill_type(struct pg_build *b, const PGresult *r, int row)
     struct pg_type *t = &b->types[row];
     uint32_t elem = pg_cell_oid(r, row, COL_ELEM);
 
-    t->oid = pg_cell_oid(r, row, COL_OID);
+    t->oid = t->base = pg_cell_oid(r, row, COL_OID);
     t->name = hs_arena_dup(b->arena, pg_cell(r, row, COL_NAME));
     t->sql = hs_arena_dup(b->arena, pg_cell(r, row, COL_SQL));
     t->is_domain = PQgetvalue(r, row, COL_TYPTYPE)[0] == 'd';
@@ -158,6 +158,7 @@ static void link_type(struct pg_build *b, const PGresult *r, int row)
 
     if (!from)
         return;
+    t->base = from->oid;
     t->kind = from->kind;
     t->delim = from->delim;
     t->fields = from->fields;

@@ -119,6 +119,7 @@ static void hand_out(struct pg_gathered *g, const struct pg_rows *rows, hs_us no
 
         if (g->row[i] == SIZE_MAX)
             one.first = one.count = 0;
+        g->member[i]->epoch = g->leader.epoch;
         pg_pool_finish(g->pool, g->member[i], &one, NULL, now);
     }
 }

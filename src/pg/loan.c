@@ -3,6 +3,7 @@
  * Loans: a connection for one request, step by step.
  *
  *     WAITING -> BEGINNING -> READY <-> ASKED -> RUNNING -> READY ... -> COMMITTING | ABORTING -> ended()
+ *                                                                        -> COMMITTED -> ended()
  *
  * The caller's calls only write down what is wanted and put the loan on the list of those that the hook
  * has work for; the hook sends; the Sync of each step moves on. So a callback may ask for anything, about
@@ -32,6 +33,7 @@ enum loan_state {
     LOAN_RUNNING,    /* and sent */
     LOAN_LAST,       /* COMMIT was asked for */
     LOAN_COMMITTING, /* and sent */
+    LOAN_COMMITTED,  /* its position is still to come */
     LOAN_ABORTING    /* ROLLBACK was sent */
 };
 
@@ -97,7 +99,7 @@ static void finish(struct pg_loan *loan, const struct hs_err *err)
 /* True = it was not being ended before. The reason, if any, is in loan->failure. */
 static bool end(struct pg_loan *loan)
 {
-    if (loan->is_ending || loan->state == LOAN_COMMITTING)
+    if (loan->is_ending || loan->state == LOAN_COMMITTING || loan->state == LOAN_COMMITTED)
         return false;
     loan->is_ending = true;
     to_do(loan);
@@ -138,7 +140,10 @@ static void last_step(struct pg_loan *loan, enum loan_state state)
     loan->state = state;
     net_timer_free(loan->timer);
     loan->timer = NULL;
-    (void)pg_pipeline_end(loan->conn, state == LOAN_COMMITTING ? "COMMIT" : "ROLLBACK");
+    if (state == LOAN_COMMITTING)
+        (void)pg_pipeline_end(loan->conn, "COMMIT", /* is_write= */ !loan->is_read_only);
+    else
+        (void)pg_pipeline_end(loan->conn, "ROLLBACK", /* is_write= */ false);
 }
 
 static void run(struct pg_loan *loan, hs_us now)
@@ -175,6 +180,7 @@ static void step_to_end(struct pg_loan *loan, hs_us now)
         return;
     case LOAN_BEGINNING:
     case LOAN_COMMITTING:
+    case LOAN_COMMITTED:
     case LOAN_ABORTING:
         return; /* their Sync moves on */
     }
@@ -237,7 +243,7 @@ static void answered(struct pg_loan *loan, PGresult *res, hs_us now)
     }
 }
 
-static bool is_committed(PGresult *res)
+static bool is_commit(PGresult *res)
 {
     return res && PQresultStatus(res) == PGRES_COMMAND_OK && !strcmp(PQcmdStatus(res), "COMMIT");
 }
@@ -247,7 +253,7 @@ static void committed(struct pg_loan *loan, PGresult *res)
 {
     struct hs_err err;
 
-    if (is_committed(res)) {
+    if (is_commit(res)) {
         finish(loan, NULL);
         return;
     }
@@ -261,6 +267,25 @@ static void committed(struct pg_loan *loan, PGresult *res)
     finish(loan, &err);
 }
 
+/* Its last Sync came, and the connection is no longer its own. */
+static void over(struct pg_loan *loan, const struct pg_conn *conn, PGresult *res)
+{
+    enum loan_state state = (enum loan_state)loan->state;
+
+    HS_BUG_ON(state != LOAN_COMMITTING && state != LOAN_COMMITTED && state != LOAN_ABORTING);
+    if (state == LOAN_ABORTING) {
+        finish(loan, failure_of(loan));
+        return;
+    }
+    loan->epoch = conn->epoch;
+    if (state == LOAN_COMMITTING) {
+        committed(loan, res);
+        return;
+    }
+    loan->position = conn->epoch ? pg_position_of(conn->pool, res) : 0;
+    finish(loan, NULL);
+}
+
 void pg_loan_synced(struct pg_conn *conn, PGresult *res, hs_us now)
 {
     struct pg_loan *loan = conn->loan;
@@ -271,14 +296,12 @@ void pg_loan_synced(struct pg_conn *conn, PGresult *res, hs_us now)
         begun(loan, res);
     } else if (state == LOAN_RUNNING) {
         answered(loan, res, now);
+    } else if (state == LOAN_COMMITTING && is_commit(res) && pg_pipeline_has_position_next(conn)) {
+        loan->state = LOAN_COMMITTED;
     } else {
-        HS_BUG_ON(state != LOAN_COMMITTING && state != LOAN_ABORTING);
         conn->loan = NULL;
         pg_conn_move(conn, PG_CONN_BUSY);
-        if (state == LOAN_COMMITTING)
-            committed(loan, res);
-        else
-            finish(loan, failure_of(loan));
+        over(loan, conn, res);
     }
 }
 
@@ -309,6 +332,12 @@ static bool wait_again(struct pg_loan *loan)
     return true;
 }
 
+static bool is_committed(const struct pg_loan *loan, const struct pg_conn *conn)
+{
+    return loan->state == LOAN_COMMITTED ||
+           (loan->state == LOAN_COMMITTING && is_commit(conn->held));
+}
+
 void pg_loan_lost(struct pg_conn *conn, const struct hs_err *cause)
 {
     struct pg_loan *loan = conn->loan;
@@ -320,11 +349,12 @@ void pg_loan_lost(struct pg_conn *conn, const struct hs_err *cause)
     if (loan->query)
         answer(loan, NULL, loan->is_ending && loan->failure.status ? &loan->failure : cause,
                hs_now_us());
-    if (loan->state == LOAN_COMMITTING && is_committed(conn->held))
+    if (is_committed(loan, conn)) {
+        loan->epoch = conn->epoch;
         finish(loan, NULL);
-    else if (loan->is_ending)
+    } else if (loan->is_ending) {
         finish(loan, failure_of(loan));
-    else {
+    } else {
         if (loan->state == LOAN_COMMITTING && !loan->is_read_only)
             unknown_outcome(&err, cause);
         finish(loan, &err);
@@ -470,6 +500,8 @@ hs_status pg_loan_begin(struct pg_pool *pool, struct pg_loan *loan, struct hs_er
     loan->asked_at = now;
     loan->state = LOAN_WAITING;
     loan->is_ending = false;
+    loan->epoch = 0;
+    loan->position = 0;
     hs_err_clear(&loan->failure);
     hs_list_init(&loan->node);
     hs_list_append(&pool->loans_waiting, &loan->node);
@@ -486,6 +518,8 @@ void pg_loan_run(struct pg_loan *loan, struct pg_query *query)
     HS_OBJ(query, PG_QUERY_MAGIC);
     HS_BUG_ON(loan->query || (loan->state != LOAN_READY && !loan->is_ending));
     query->submitted_at = hs_now_us();
+    query->epoch = 0;
+    query->position = 0;
     query->text = NULL;
     query->state = 0;
     hs_list_init(&query->node);

@@ -3,10 +3,10 @@
  * Statements to a connection and results back, in libpq's pipeline mode.
  *
  *     [context] [prepare] query  [context] [prepare] query  ...  Sync      shared reads
- *     [context] [prepare] query  Sync                                          a tidy write
- *     [context] [prepare] query  Sync   cleaning  Sync                         anything else, and no more behind
+ *     [context] [prepare] query  Sync  [position Sync]                         a tidy write
+ *     [context] [prepare] query  Sync  [position Sync]  cleaning Sync          anything else, and no more behind
  *
- *     BEGIN Sync   context query Sync ...   COMMIT Sync  cleaning  Sync        a loan, step by step
+ *     BEGIN Sync   context query Sync ...   COMMIT Sync  [position Sync]  cleaning Sync     a loan, step by step
  *
  * Every command in flight has a slot in a ring; results come in that order. What stands between two
  * Syncs is one implicit transaction. In a loan the transaction is explicit, and each step has a Sync
@@ -25,14 +25,20 @@
  * and is run again, each in a Sync of its own. Context and Parse belong to the query behind them: their
  * error is its error. A statement counts as prepared once its ParseComplete was seen.
  *
+ * Positions. In the Sync of the write itself the position would be read before its COMMIT, so it has the next
+ * one, in the same flight: one round trip for both. The write is answered when that is.
+ *
  * Refuses: to send to a connection again after any call of libpq failed half-way; it is given up.
  * Source: PostgreSQL 15 manual, 34.5 (pipeline mode) and 55.2.3 (extended query); set_config in 9.27.
  */
+#include "core/guard.h"
+#include "pg/epoch.h"
 #include "pg/pool_int.h"
 
 enum {
     SLOTS_A_QUERY = 3,
-    SLOTS_EXCLUSIVE = 15, /* sequences, context, prepare, query, Sync, ten to clean */
+    SLOTS_EXCLUSIVE =
+        17, /* sequences, context, prepare, query, Sync, two for the position, ten to clean */
     DEALLOCATE_MAX = 32
 };
 
@@ -65,6 +71,18 @@ static const char SQL_PIN[] =
     " pg_catalog.current_setting('default_text_search_config')), false),"
     " CASE pg_catalog.current_setting('synchronous_commit') WHEN 'off'"
     " THEN pg_catalog.set_config('synchronous_commit', 'local', false) END";
+
+/*
+ * The position of a write. Its commit was flushed before it was answered, so the flush position covers it, and
+ * readers need not wait for what others write asynchronously meanwhile. That does not hold where the commit
+ * was asynchronous: since a reload, in a running session (SQL_PIN was not asked again), or because a function
+ * said so in its transaction; then the insert position is the one.
+ */
+static const char SQL_POSITION[] = "SELECT pg_catalog.pg_current_wal_insert_lsn()";
+static const char SQL_POSITION_TIDY[] =
+    "SELECT CASE pg_catalog.current_setting('synchronous_commit') WHEN 'off'"
+    " THEN pg_catalog.pg_current_wal_insert_lsn() ELSE pg_catalog.pg_current_wal_flush_lsn() END";
+static const char SQL_POSITION_FLUSH[] = "SELECT pg_catalog.pg_current_wal_flush_lsn()";
 
 static const char *const PLAN_NAMES[] = {[PG_PLAN_AUTO] = "auto",
                                          [PG_PLAN_CUSTOM] = "force_custom_plan",
@@ -164,9 +182,39 @@ static bool send_setup(struct pg_conn *conn)
            pg_pipeline_sync(conn);
 }
 
+/* The epoch has a Sync of its own, so that a refusal undoes nothing else. */
+static bool send_setup_positions(struct pg_conn *conn)
+{
+    return send_setup_prepare(conn, "hs_position",
+                              HS_GUARD(insert_lsn_token) ? SQL_POSITION_TIDY
+                                                         : SQL_POSITION_FLUSH) &&
+           send_plain(conn, PG_SLOT_EPOCH, PG_EPOCH_SQL) && pg_pipeline_sync(conn);
+}
+
 bool pg_pipeline_setup(struct pg_conn *conn)
 {
-    return send_setup(conn) && pg_pipeline_launch(conn, hs_now_us());
+    return send_setup(conn) && (!conn->pool->setup.with_positions || send_setup_positions(conn)) &&
+           pg_pipeline_launch(conn, hs_now_us());
+}
+
+/*
+ * Behind a write that may have called anything it is not prepared: it could have been replaced. What else it
+ * may have left in the session (a role, a time limit) can make this fail, but not lie.
+ */
+bool pg_pipeline_ask_position(struct pg_conn *conn, bool is_tidy)
+{
+    if (!conn->epoch)
+        return true;
+    if (!is_tidy) {
+        if (!send_plain(conn, PG_SLOT_POSITION,
+                        HS_GUARD(insert_lsn_token) ? SQL_POSITION : SQL_POSITION_FLUSH))
+            return false;
+    } else {
+        if (!PQsendQueryPrepared(conn->pq, "hs_position", 0, NULL, NULL, NULL, 0))
+            return lost_sending(conn);
+        push(conn, PG_SLOT_POSITION, NULL, NULL);
+    }
+    return pg_pipeline_sync(conn);
 }
 
 /*
@@ -373,6 +421,7 @@ enum pg_put pg_pipeline_put(struct pg_conn *conn, struct pg_query *query)
         return put;
     query->state &= ~(unsigned)PG_QUERY_PREPARED;
     query->plan = query->text->plan;
+    query->epoch = conn->epoch;
     if (!(query->flags & (PG_SHARED | PG_TIDY)) && !discard_sequences(conn))
         return PG_PUT_LOST;
     conn->has_sequences |= (query->flags & PG_TIDY) != 0;
@@ -417,6 +466,7 @@ bool pg_pipeline_step(struct pg_conn *conn, struct pg_query *query)
                            NULL, 0))
         return lost_sending(conn);
     push(conn, PG_SLOT_CONTEXT, query, NULL);
+    query->epoch = conn->epoch;
     if (!PQsendQueryParams(conn->pq, query->sql.p, (int)query->n_params, NULL, query->params, NULL,
                            NULL, 0))
         return lost_sending(conn);
@@ -425,9 +475,10 @@ bool pg_pipeline_step(struct pg_conn *conn, struct pg_query *query)
 }
 
 /* Of a pool that closes nobody else gets the session. */
-bool pg_pipeline_end(struct pg_conn *conn, const char *sql)
+bool pg_pipeline_end(struct pg_conn *conn, const char *sql, bool is_write)
 {
     return send_plain(conn, PG_SLOT_STEP, sql) && pg_pipeline_sync(conn) &&
+           (!is_write || pg_pipeline_ask_position(conn, /* is_tidy= */ false)) &&
            (conn->pool->is_closing || pg_pipeline_clean(conn)) &&
            pg_pipeline_launch(conn, hs_now_us());
 }

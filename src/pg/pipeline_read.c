@@ -5,7 +5,8 @@
  * deferred constraint): it is the error of the exclusive statement that was held back for it.
  *
  * Rule: no answer of anything but a shareable read is given before its Sync, because its rows arrive
- * before its COMMIT.
+ * before its COMMIT. A write behind which its position is asked for is answered at the Sync of that question:
+ * with its rows whatever became of the question, since it was committed.
  *
  * An error without SQLSTATE is libpq's own (the connection is gone, memory is out, the protocol is not
  * understood): the connection is given up. So it is when the server says that it is going away.
@@ -138,6 +139,13 @@ static bool is_going_away(const PGresult *res)
            strcmp(severity, "ERROR") != 0;
 }
 
+static const char LOST_STATEMENTS[] = "a PostgreSQL session lost its prepared statements";
+
+static bool is_missing_stmt(const PGresult *res)
+{
+    return strcmp(PQresultErrorField(res, PG_DIAG_SQLSTATE), "26000") == 0;
+}
+
 static bool take_error(struct pg_conn *conn, const PGresult *res, hs_us now, struct hs_err *ret_err)
 {
     struct pg_slot *slot = head_of(conn);
@@ -152,15 +160,22 @@ static bool take_error(struct pg_conn *conn, const PGresult *res, hs_us now, str
     case PG_SLOT_REPLACED:
     case PG_SLOT_PIN:
         return give_up(res, "could not reset a PostgreSQL session", ret_err);
+    case PG_SLOT_EPOCH:
+        conn->epoch = pg_position_epoch_of(conn->pool, res);
+        break;
+    case PG_SLOT_POSITION:
+        if (is_missing_stmt(res))
+            return give_up(res, LOST_STATEMENTS, ret_err);
+        (void)pg_position_of(conn->pool, res);
+        break;
     case PG_SLOT_DEALLOCATE:
     case PG_SLOT_STEP:
         break;
     case PG_SLOT_CONTEXT:
     case PG_SLOT_PREPARE:
     case PG_SLOT_QUERY:
-        if (slot->kind == PG_SLOT_CONTEXT &&
-            strcmp(PQresultErrorField(res, PG_DIAG_SQLSTATE), "26000") == 0)
-            return give_up(res, "a PostgreSQL session lost its prepared statements", ret_err);
+        if (slot->kind == PG_SLOT_CONTEXT && is_missing_stmt(res))
+            return give_up(res, LOST_STATEMENTS, ret_err);
         if (slot->kind == PG_SLOT_PREPARE)
             forget_stmt(conn, slot->stmt);
         if (query && slot->kind == PG_SLOT_QUERY)
@@ -171,6 +186,8 @@ static bool take_error(struct pg_conn *conn, const PGresult *res, hs_us now, str
         }
         break;
     case PG_SLOT_SYNC:
+        if (conn->is_held_committed)
+            return true; /* no error of the question can be the write's */
         query = conn->held_query;
         conn->held_query = NULL;
         if (query)
@@ -206,6 +223,10 @@ static bool take_success(struct pg_conn *conn, PGresult **res, hs_us now, struct
         hs_fail_memory(ret_err);
         return false;
     }
+    if (slot->kind == PG_SLOT_EPOCH)
+        conn->epoch = pg_position_epoch_of(conn->pool, *res);
+    if (slot->kind == PG_SLOT_POSITION && conn->held_query && conn->epoch)
+        conn->held_query->position = pg_position_of(conn->pool, *res);
     if (slot->kind == PG_SLOT_QUERY && query) {
         note_time(conn, slot);
         if (query->flags & PG_SHARED) {
@@ -267,6 +288,13 @@ static void take_sync(struct pg_conn *conn, hs_us now)
 
     pop(conn);
     conn->flights -= ends_flight;
+    if (conn->is_standby)
+        pg_position_look(conn);
+    if (query)
+        query->epoch = conn->epoch;
+    conn->is_held_committed = query && pg_pipeline_has_position_next(conn);
+    if (conn->is_held_committed)
+        return;
     conn->held_query = NULL;
     conn->held = NULL;
     if (conn->loan) {
@@ -333,18 +361,32 @@ bool pg_pipeline_read(struct pg_conn *conn, hs_us now, struct hs_err *ret_err)
     return true;
 }
 
+/* A write that waits for its position alone was done; else nobody knows. */
+static void abandon_held(struct pg_conn *conn, const struct hs_err *err)
+{
+    struct pg_query *query = conn->held_query;
+    struct pg_rows rows;
+
+    conn->held_query = NULL;
+    if (!query)
+        return;
+    if (!conn->is_held_committed) {
+        pg_pool_orphan(conn->pool, query, err);
+        return;
+    }
+    rows = pg_rows_all(conn->held);
+    pg_pool_finish(conn->pool, query, &rows, NULL, hs_now_us());
+}
+
 /* Nothing behind the last Sync was committed: it counts as never sent. */
 void pg_pipeline_abandon(struct pg_conn *conn, const struct hs_err *err)
 {
     unsigned synced = conn->tail;
-    struct pg_query *held = conn->held_query;
 
     while (synced != conn->head &&
            conn->slot[(synced - 1) & (conn->slots - 1)].kind != PG_SLOT_SYNC)
         synced--;
-    conn->held_query = NULL;
-    if (held)
-        pg_pool_orphan(conn->pool, held, err);
+    abandon_held(conn, err);
     while (pg_pipeline_in_flight(conn)) {
         bool is_synced = (int)(synced - conn->head) > 0;
         const struct pg_slot *slot = head_of(conn);

@@ -109,6 +109,7 @@ void pg_pool_opened(struct pg_pool *pool, struct pg_conn *conn)
     conn->used_at = now;
     conn->heard_at = now;
     conn->statement_timeout = pool->setup.statement_timeout;
+    conn->is_standby = pg_position_is_standby(conn);
     conn->expires_at = now + pool->setup.lifetime - spread +
                        hs_rng_below(&pool->rng, 2 * spread + 1);
     pool->failures = 0;
@@ -118,6 +119,8 @@ void pg_pool_opened(struct pg_pool *pool, struct pg_conn *conn)
     hs_metric_add(pool->setup.metrics, HS_M_PG_CONNECTS, 1);
     pool->must_refill = true;
     pg_conn_move(conn, PG_CONN_IDLE);
+    if (pool->setup.with_positions && pool->setup.connected)
+        pool->setup.connected(pool->setup.connected_ctx, conn->epoch);
 }
 
 static bool open_one(struct pg_pool *pool)
@@ -450,6 +453,8 @@ hs_status pg_pool_run(struct pg_pool *pool, struct pg_query *query, struct hs_er
     query->queued_at = now;
     query->state = PG_QUERY_QUEUED;
     query->conflicts = 0;
+    query->epoch = 0;
+    query->position = 0;
     query->text = NULL;
     hs_list_append(&pool->fresh, &query->node);
     pool->waiting++;

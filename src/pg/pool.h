@@ -57,6 +57,9 @@ struct pg_budget {
     atomic_uint joined; /* pools made so far: shares min out, one by one */
     atomic_uint open;   /* connections, those being opened included */
     atomic_uint lent;   /* of them those beyond a worker's own */
+    /* It was said that an epoch, a position cannot be read. */
+    atomic_bool epoch_warned;
+    atomic_bool position_warned;
 };
 
 struct pg_pool_setup {
@@ -84,7 +87,8 @@ struct pg_pool_setup {
     /*
      * Statements and loans that may write are followed by a question for the position of what they wrote
      * (struct pg_query.position), and each new connection's epoch is told to connected(), on the worker's
-     * thread. Off: epochs and positions stay 0.
+     * thread; 0 if it cannot be read, which is logged once, and then that connection gives no positions.
+     * Off: epochs and positions stay 0, and connected() is not called.
      */
     bool with_positions;
     void (*connected)(void *ctx, uint64_t epoch);
@@ -95,9 +99,9 @@ struct pg_pool_setup {
 hs_status pg_pool_new(const struct pg_pool_setup *setup, struct pg_pool **ret_pool,
                       struct hs_err *reterr) hs_must_check;
 /*
- * Other times and bounds from now on: all of setup but loop, metrics, budget, url, batch_max, statements_max
- * and seed; budget->max (at least two a worker) and min are looked at again. Connections whose session was
- * set up otherwise end once they have nothing in flight. On the loop's thread.
+ * Other times and bounds from now on: all of setup but loop, metrics, budget, url, batch_max, statements_max,
+ * seed, with_positions and connected; budget->max (at least two a worker) and min are looked at again.
+ * Connections whose session was set up otherwise end once they have nothing in flight. On the loop's thread.
  *   errors  HS_E_MEMORY: nothing was changed
  */
 hs_status pg_pool_tune(struct pg_pool *pool, const struct pg_pool_setup *setup,
@@ -177,9 +181,9 @@ struct pg_query {
     void *arg;
 
     /*
-     * Set by the pool before done(), with_positions: the epoch of the connection that ran it (see pg/epoch.h),
-     * and, of what is no read, a position that its commit ends at or before; 0 = not known (an error whose
-     * outcome is not known, or nothing was sent).
+     * Set by the pool before done(), with_positions: the epoch of the connection that ran it last (see
+     * pg/epoch.h; 0 = nothing was sent), and, of what is no read and succeeded, a position that its commit ends
+     * at or before; 0 = not known: an error, or the connection was lost between the commit and that answer.
      */
     uint64_t epoch;
     uint64_t position;

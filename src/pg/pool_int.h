@@ -4,8 +4,9 @@
  *
  * Who does what: pool.c opens and closes connections; pool_queue.c decides which statement runs where
  * and when; pool_pause.c holds all of it back; loan.c lends a connection (loan_cancel.c); pipeline.c writes statements to
- * a connection and pipeline_read.c reads their results; conn.c opens and ends connections; conn_params.c
- * knows the connection string; stmt.c remembers texts and prepared statements.
+ * a connection and pipeline_read.c reads their results; position.c knows positions and epochs; conn.c opens
+ * and ends connections; conn_params.c knows the connection string; stmt.c remembers texts and prepared
+ * statements.
  *
  * When: pg_pool_run() and the calls of loan.h only queue. Statements are sent, and connections opened and freed, from the
  * loop's hook, once a turn; a connection's callback only reads. So a caller's done() may hand in more,
@@ -86,6 +87,8 @@ enum pg_slot_kind {
     PG_SLOT_RESET,    /* cleans the session: an error means that it cannot be used again */
     PG_SLOT_REPLACED, /* asks for statements that are not ours: one, and it cannot be used again */
     PG_SLOT_PIN,      /* the statement that pins what a start-up option cannot */
+    PG_SLOT_EPOCH,    /* asks for the epoch: an error leaves it unknown */
+    PG_SLOT_POSITION, /* asks for the position of the write before it: likewise */
     PG_SLOT_STEP,     /* of a loan: BEGIN, COMMIT, ROLLBACK */
     PG_SLOT_SYNC
 };
@@ -123,6 +126,8 @@ struct pg_conn {
     hs_us statement_timeout; /* of its session */
     hs_us used_at;           /* last statement answered */
     hs_us heard_at;          /* last sign of life */
+    uint64_t epoch;          /* 0 = not known: then positions are not asked for */
+    bool is_standby;         /* its server was one when it was opened */
     bool was_used;           /* by statements, not by a health check alone */
     /* the pipeline: a ring of what is in flight */
     struct pg_slot *slot;
@@ -137,6 +142,7 @@ struct pg_conn {
     struct pg_query *held_query; /* exclusive, executed, waits for its Sync */
     PGresult *held;              /* its result; of a loan, the first that counts, errors too */
     bool is_held_context;        /* which is the error of its context */
+    bool is_held_committed;      /* its Sync was answered, its position was not yet */
     /* the Sync being written */
     const struct hs_identity *context_who; /* NULL = nothing set yet */
     unsigned context_plan;
@@ -184,8 +190,16 @@ bool pg_pipeline_sync(struct pg_conn *conn);
 bool pg_pipeline_begin(struct pg_conn *conn, bool is_read_only, hs_us idle_max);
 /* A statement of a loan. False = lost. */
 bool pg_pipeline_step(struct pg_conn *conn, struct pg_query *query);
-/* A loan's last step ("COMMIT" or "ROLLBACK"), and the cleaning behind it. */
-bool pg_pipeline_end(struct pg_conn *conn, const char *sql);
+/*
+ * A loan's last step ("COMMIT" or "ROLLBACK"), the question for the position of what it wrote, and the
+ * cleaning.
+ */
+bool pg_pipeline_end(struct pg_conn *conn, const char *sql, bool is_write);
+/*
+ * Asks for the position of the write before it, in a Sync of its own, on a connection of known epoch.
+ * is_tidy: it called nothing that could have touched the session. False = lost.
+ */
+bool pg_pipeline_ask_position(struct pg_conn *conn, bool is_tidy);
 /* A Sync that resets the session after an exclusive statement. */
 bool pg_pipeline_clean(struct pg_conn *conn);
 /* A Sync that deallocates what was evicted, if anything was. */
@@ -204,6 +218,23 @@ static inline unsigned pg_pipeline_in_flight(const struct pg_conn *conn)
 {
     return conn->tail - conn->head;
 }
+
+/* Is the next thing to be answered the question for a position? */
+static inline bool pg_pipeline_has_position_next(const struct pg_conn *conn)
+{
+    return pg_pipeline_in_flight(conn) &&
+           conn->slot[conn->head & (conn->slots - 1)].kind == PG_SLOT_POSITION;
+}
+
+/* ---- positions (position.c) ---- */
+
+/* The answer's position; 0, and a warning once per process, if it is an error. */
+uint64_t pg_position_of(struct pg_pool *pool, const PGresult *res);
+/* The same for an epoch. */
+uint64_t pg_position_epoch_of(struct pg_pool *pool, const PGresult *res);
+bool pg_position_is_standby(const struct pg_conn *conn);
+/* Looks whether the standby that it reaches was promoted: then its epoch is over, and its time. */
+void pg_position_look(struct pg_conn *conn);
 
 /* ---- the pool ---- */
 
@@ -293,6 +324,11 @@ static inline unsigned pg_pool_shared_count(const struct pg_pool *pool)
     unsigned n = pool->n[PG_CONN_IDLE] + pool->n[PG_CONN_BUSY];
 
     return n > pool->lanes ? n - pool->lanes : 0; /* a lane may be draining */
+}
+
+static inline bool pg_query_is_write(const struct pg_query *query)
+{
+    return !(query->flags & (PG_SHARED | PG_REPEATABLE));
 }
 
 static inline hs_us pg_pool_timeout_of(const struct pg_pool *pool, const struct hs_identity *who)

@@ -83,8 +83,7 @@ void pg_pool_orphan(struct pg_pool *pool, struct pg_query *query, const struct h
 {
     struct hs_err unknown;
 
-    if ((query->flags & (PG_SHARED | PG_REPEATABLE)) && !(query->state & PG_QUERY_REPEATED) &&
-        !pool->is_closing) {
+    if (!pg_query_is_write(query) && !(query->state & PG_QUERY_REPEATED) && !pool->is_closing) {
         hs_metric_add(pool->setup.metrics, HS_M_PG_QUERIES_REPEATED, 1);
         pg_pool_requeue(pool, query, PG_QUERY_REPEATED);
         return;
@@ -92,7 +91,7 @@ void pg_pool_orphan(struct pg_pool *pool, struct pg_query *query, const struct h
     hs_err_clear(&unknown);
     if (err)
         unknown = *err;
-    if (!(query->flags & (PG_SHARED | PG_REPEATABLE))) {
+    if (pg_query_is_write(query)) {
         hs_fail(&unknown, HS_E_OUTCOME_UNKNOWN,
                 "lost the connection to PostgreSQL while a statement ran; its outcome is unknown");
         hs_err_why(&unknown, "%s", err && err->why[0] ? err->why : err ? err->what : "");
@@ -138,8 +137,7 @@ static bool drop_unwanted(struct pg_pool *pool, struct pg_query *query, hs_us no
 {
     struct hs_err err;
 
-    if (!query->is_unwanted || !*query->is_unwanted ||
-        !(query->flags & (PG_SHARED | PG_REPEATABLE)))
+    if (!query->is_unwanted || !*query->is_unwanted || pg_query_is_write(query))
         return false;
     hs_fail(&err, HS_E_SHUTDOWN, "the client left before the statement was sent");
     err.http = 499;
@@ -166,8 +164,7 @@ static struct hs_list *first_wanted(struct pg_pool *pool, struct hs_list *queue,
  */
 static bool has_lane(const struct pg_pool *pool, const struct pg_query *query)
 {
-    return !(query->flags & (PG_SHARED | PG_REPEATABLE)) ||
-           pg_text_is_slow(query->text, pool->setup.slow_query);
+    return pg_query_is_write(query) || pg_text_is_slow(query->text, pool->setup.slow_query);
 }
 
 static void sort_one(struct pg_pool *pool, struct pg_query *query, hs_us now)
@@ -348,6 +345,13 @@ static bool send_shared(struct pg_pool *pool, struct pg_conn *conn, hs_us now, b
     return !conn->batch || pg_pipeline_sync(conn);
 }
 
+/* What follows an exclusive statement in its flight, from its Sync on. */
+static bool end_exclusive(struct pg_conn *conn, bool is_write, bool is_clean)
+{
+    return pg_pipeline_sync(conn) && (!is_write || pg_pipeline_ask_position(conn, is_clean)) &&
+           (is_clean || pg_pipeline_clean(conn));
+}
+
 static bool send_exclusive(struct pg_pool *pool, struct pg_conn *conn, struct hs_list *queue,
                            unsigned most, hs_us now)
 {
@@ -357,13 +361,14 @@ static bool send_exclusive(struct pg_pool *pool, struct pg_conn *conn, struct hs
          n < most && pg_pipeline_has_room(conn) && (node = first_wanted(pool, queue, now)); n++) {
         const struct pg_query *query = HS_CONTAINER(node, struct pg_query, node);
         bool is_clean = query->flags & (PG_SHARED | PG_TIDY);
+        bool is_write = pg_query_is_write(query);
         enum pg_put put = send_one(pool, conn, queue, node, now);
 
         if (put == PG_PUT_LOST)
             return false;
         if (put == PG_PUT_FULL)
             break;
-        if (put == PG_PUT_OK && (!pg_pipeline_sync(conn) || !(is_clean || pg_pipeline_clean(conn))))
+        if (put == PG_PUT_OK && !end_exclusive(conn, is_write, is_clean))
             return false;
         if (conn->is_soiled)
             break;

@@ -170,6 +170,71 @@ export async function startNginx(body, contentType, workers) {
     return { ...peer, port };
 }
 
+/** nginx that keeps what hasten at `origin` answers (proxy_cache, in memory as far as nginx can), one worker. */
+export async function startNginxCache(origin) {
+    const port = await freePort();
+    const file = path.join(folder, 'nginx-cache.conf');
+    const kept = path.join(folder, 'nginx-cache');
+    fs.mkdirSync(kept, { recursive: true });
+    fs.chmodSync(folder, 0o755);
+    fs.chmodSync(kept, 0o777);
+    fs.writeFileSync(file, `
+        daemon off; pid ${folder}/nginx-cache.pid; worker_processes 1;
+        events { worker_connections 4096; }
+        http {
+            access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; sendfile on;
+            open_file_cache max=20000 inactive=600s; open_file_cache_valid 600s;
+            client_body_temp_path ${folder}; proxy_temp_path ${kept}; fastcgi_temp_path ${folder};
+            uwsgi_temp_path ${folder}; scgi_temp_path ${folder};
+            proxy_cache_path ${kept} levels=1:2 keys_zone=kept:64m max_size=1g inactive=1d use_temp_path=off;
+            upstream origin { server 127.0.0.1:${origin}; keepalive 16; }
+            server {
+                listen 127.0.0.1:${port};
+                location = /up { return 200 'ok'; }
+                location / {
+                    proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection '';
+                    proxy_cache kept; proxy_cache_valid 200 1d; proxy_ignore_headers Cache-Control Vary Expires;
+                    proxy_cache_lock on; add_header X-Peer-Cache $upstream_cache_status;
+                }
+            }
+        }`);
+    const peer = await startPeer('nginx-cache', '/usr/sbin/nginx', ['-c', file, '-e', path.join(folder, 'nginx-cache.err')],
+        `http://127.0.0.1:${port}/up`);
+    return { ...peer, port };
+}
+
+/** HAProxy that keeps the same, one thread. */
+export async function startHaproxyCache(origin) {
+    const port = await freePort();
+    const file = path.join(folder, 'haproxy.cfg');
+    fs.writeFileSync(file, `
+global
+    nbthread 1
+    maxconn 4096
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 600s
+    timeout server 60s
+cache kept
+    total-max-size 256
+    max-object-size 65536
+    max-age 86400
+frontend front
+    bind 127.0.0.1:${port}
+    http-request return status 200 if { path /up }
+    http-request cache-use kept
+    http-response del-header Vary
+    http-response set-header Cache-Control "public, max-age=86400"
+    http-response cache-store kept
+    default_backend origin
+backend origin
+    server origin 127.0.0.1:${origin}
+`);
+    const peer = await startPeer('haproxy', '/usr/sbin/haproxy', ['-db', '-f', file], `http://127.0.0.1:${port}/up`);
+    return { ...peer, port };
+}
+
 /** The best tps of `pgbench -M prepared -S` over these numbers of clients, on a database `bench` made before. */
 export async function bestPgbench(pg, { seconds, clients = [1, 2, 4, 8, 16] }) {
     let best = 0;

@@ -79,7 +79,7 @@ function ask(method, where, { token = tokenA, body, headers } = {}) {
 }
 
 // What two requests never have in common; content-length follows from the length of the key.
-const UNEQUAL = ['date', 'x-request-id', 'server-timing', 'x-response-time', 'content-length'];
+const UNEQUAL = ['date', 'x-request-id', 'server-timing', 'x-response-time', 'content-length', 'x-cache', 'cache-status', 'age'];
 
 /** An answer as two callers could compare it; `id` is what they asked about. */
 function seen({ status, headers, text }, id) {

@@ -248,7 +248,7 @@ test('a port that is taken, an application that is none: code 1, the reason, not
 test('Ctrl-C in the middle of the first start: nothing is left running, the next start completes it', async (t) => {
     const other = place('half');
     const half = new Demo(other, SCALE);
-    await waitUntil(() => half.how || /0003_security\.sql/.test(half.text), { timeout: 60_000, what: 'the seed to begin' });
+    await waitUntil(() => half.how || /0004_change_stream\.sql/.test(half.text), { timeout: 60_000, what: 'the seed to begin' });
     const postmaster = Number(fs.readFileSync(half.pidFile, 'utf8').split('\n')[0]);
     await half.stop('SIGINT', { code: null, signal: 'SIGINT' });
     await waitUntil(() => !isAlive(postmaster), { timeout: 60_000, what: 'PostgreSQL to end' });

@@ -266,6 +266,15 @@ export class Pg {
         return client;
     }
 
+    /**
+     * What the coherent cache needs: schema hasten, and a login that may use it and follow the change stream.
+     * (wal_level is logical unless `settings` says otherwise.)
+     */
+    async installFeed({ login = 'authenticator', db = EXAMPLE_DB } = {}) {
+        await this.sql(fs.readFileSync(path.join(ROOT, 'sql/hasten.sql'), 'utf8'), { db });
+        await this.sql(`SELECT hasten.allow('${login}'); ALTER ROLE ${login} REPLICATION`, { db });
+    }
+
     /** Runs SQL (several statements too) and returns the rows of the last one. */
     async sql(text, { user: name, db, values } = {}) {
         const client = await this.client({ user: name, db });

@@ -40,6 +40,7 @@ enum world_relation { COMPANIES, KEYLESS, MESSAGES, PAIRS, PEOPLE, WORLD_RELATIO
 
 static const struct hs_str world_moods[] = {{"happy", 5}, {"sad", 3}};
 static const struct pg_type world_text = {.oid = 25,
+                                          .base = 25,
                                           .kind = PG_KIND_TEXT,
                                           .name = {"text", 4},
                                           .sql = {"pg_catalog.text", 15},
@@ -94,6 +95,7 @@ static const struct pg_type world_types[] = {
      .sql = {"pg_catalog.tsvector", 19},
      .delim = ','},
     {.oid = 2950,
+     .base = 2950,
      .kind = PG_KIND_TEXT,
      .name = {"uuid", 4},
      .sql = {"pg_catalog.uuid", 15},

@@ -16,6 +16,7 @@ void world_init(struct world *w, const struct pg_cluster *cluster, const char *u
     static struct hs_metrics *metrics; /* sets are never freed: one for all */
 
     memset(w, 0, sizeof(*w));
+    w->cluster = cluster;
     metrics = metrics ? metrics : hs_metrics_new();
     assert_non_null(metrics);
     memset(metrics, 0, sizeof(*metrics));
@@ -96,6 +97,28 @@ void world_close(struct world *w)
     net_loop_free(w->loop);
     assert_int_equal(atomic_load(&w->budget.open), 0);
     assert_int_equal(atomic_load(&w->budget.lent), 0);
+}
+
+void world_remake(struct world *w, unsigned max)
+{
+    const struct pg_cluster *cluster = w->cluster;
+
+    world_close(w);
+    world_init(w, cluster, "app");
+    if (max)
+        w->budget.max = w->budget.min = max;
+}
+
+void world_wait_for_sleepers(struct world *w, long n)
+{
+    hs_us until = hs_now_us() + WAIT_MAX_MS * HS_MS;
+
+    while (pg_cluster_sql(w->cluster, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active'"
+                                      " AND wait_event = 'PgSleep'") < n) {
+        world_idle(w, 5);
+        if (hs_now_us() > until)
+            fail_msg("nobody sleeps");
+    }
 }
 
 static void on_answer(struct pg_query *query, const struct pg_rows *rows, const struct hs_err *err)

@@ -9,6 +9,7 @@
 #include "pg/pool.h"
 
 struct world {
+    const struct pg_cluster *cluster;
     struct net_loop *loop;
     struct hs_metrics *metrics;
     struct pg_budget budget;
@@ -36,11 +37,15 @@ enum { WAIT_MAX_MS = 60000 };
 
 void world_init(struct world *w, const struct pg_cluster *cluster, const char *user);
 void world_open(struct world *w);
+/* Closes everything and begins anew as "app" with so many connections (0 = as ever): then world_open(). */
+void world_remake(struct world *w, unsigned max);
 /* One turn of the loop; waits for an event, but not for long. */
 void world_turn(struct world *w);
 /* Turns for that long. */
 void world_idle(struct world *w, unsigned ms);
 void world_close_pool(struct world *w);
+/* Turns until at least so many sessions of the cluster sleep (pg_sleep). */
+void world_wait_for_sleepers(struct world *w, long n);
 /* Closes and frees everything. */
 void world_close(struct world *w);
 

@@ -26,13 +26,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static void reopen(unsigned max)
-{
-    world_close(&w);
-    world_init(&w, &cluster, "app");
-    w.budget.max = w.budget.min = max;
-}
-
 static long ledger(void)
 {
     return pg_cluster_sql(&cluster, "SELECT count(*) FROM ledger");
@@ -253,7 +246,7 @@ static void test_session_is_cleaned(void **state)
     struct ask a;
 
     (void)state;
-    reopen(2);
+    world_remake(&w, 2);
     world_open(&w);
     for (unsigned round = 0; round < 4; round++) {
         bool replaces_statements = round > 1;
@@ -305,7 +298,7 @@ static void test_one_is_left(void **state)
     struct pg_pool_state now;
 
     (void)state;
-    reopen(3);
+    world_remake(&w, 3);
     world_open(&w);
     for (unsigned i = 0; i < 3; i++)
         lease_begin(&w, &leases[i]);
@@ -331,7 +324,7 @@ static void test_smallest_pool(void **state)
     struct lease lease;
 
     (void)state;
-    reopen(1);
+    world_remake(&w, 1);
     w.setup.acquire_timeout = 100 * HS_MS;
     world_open(&w);
     ask_value(&w, READ, alice, "SELECT 1", "1");
@@ -351,7 +344,7 @@ static void test_load_does_not_starve(void **state)
     struct lease lease;
 
     (void)state;
-    reopen(3);
+    world_remake(&w, 3);
     world_open(&w);
     ask_value(&w, READ, alice, "SELECT 's' FROM pg_sleep(0.06)", "s");
     for (unsigned i = 0; i < HS_LEN(reads); i++)
@@ -389,7 +382,7 @@ static void test_queue_is_bounded(void **state)
     struct hs_err err;
 
     (void)state;
-    reopen(2);
+    world_remake(&w, 2);
     w.setup.queue_max = 2;
     world_open(&w);
     lease_begin(&w, &leases[0]);

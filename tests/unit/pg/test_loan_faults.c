@@ -26,23 +26,9 @@ static int teardown(void **state)
     return 0;
 }
 
-static void reopen(unsigned max)
-{
-    world_close(&w);
-    world_init(&w, &cluster, "app");
-    w.budget.max = w.budget.min = max;
-}
-
 static long ledger(void)
 {
     return pg_cluster_sql(&cluster, "SELECT count(*) FROM ledger");
-}
-
-static void wait_for_sleeper(void)
-{
-    while (!pg_cluster_sql(&cluster, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active'"
-                                     " AND wait_event = 'PgSleep'"))
-        world_idle(&w, 5);
 }
 
 static void test_abort_cancels(void **state)
@@ -57,7 +43,7 @@ static void test_abort_cancels(void **state)
         ask_make(&w, &a, 0, alice, "SELECT pg_sleep(30)", NULL);
         pg_loan_run(&lease.loan, &a.query);
         if (i)
-            wait_for_sleeper(); /* else it is not even sent */
+            world_wait_for_sleepers(&w, 1); /* else it is not even sent */
         pg_loan_abort(&lease.loan);
         pg_loan_abort(&lease.loan);
         world_wait(&w, &lease.is_ended);
@@ -145,7 +131,7 @@ static void test_killed_backend(void **state)
     lease_get(&w, &lease);
     ask_make(&w, &a, 0, alice, "SELECT pg_sleep(30)", NULL);
     pg_loan_run(&lease.loan, &a.query);
-    wait_for_sleeper();
+    world_wait_for_sleepers(&w, 1);
     assert_int_equal(pg_cluster_sql(&cluster, KILL), 1);
     world_wait(&w, &lease.is_ended);
     assert_true(a.is_done);
@@ -164,7 +150,7 @@ static void test_killed_commit(void **state)
     lease_get(&w, &lease);
     expect_step(&lease, alice, "INSERT INTO dawdling VALUES (1) RETURNING n", "1");
     pg_loan_commit(&lease.loan);
-    wait_for_sleeper();
+    world_wait_for_sleepers(&w, 1);
     assert_int_equal(pg_cluster_sql(&cluster, KILL), 1);
     world_wait(&w, &lease.is_ended);
     assert_int_equal(lease.err.status, HS_E_OUTCOME_UNKNOWN);
@@ -199,7 +185,7 @@ static void test_close(void **state)
     bool is_closed = false;
 
     (void)state;
-    reopen(3);
+    world_remake(&w, 3);
     w.setup.close_timeout = 300 * HS_MS;
     world_open(&w);
     for (unsigned i = 0; i < 3; i++)
@@ -208,7 +194,7 @@ static void test_close(void **state)
     world_wait(&w, &leases[1].is_ready);
     ask_make(&w, &a, 0, alice, "SELECT pg_sleep(30)", NULL);
     pg_loan_run(&leases[1].loan, &a.query);
-    wait_for_sleeper();
+    world_wait_for_sleepers(&w, 1);
     pg_pool_close(w.pool, on_closed, &is_closed);
     expect_step(&leases[0], alice, "INSERT INTO ledger VALUES (5) RETURNING id", "5");
     lease_commit(&leases[0], HS_OK);
@@ -274,7 +260,7 @@ static void test_no_memory(void **state)
     void (*const arms[])(uint64_t n) = {hs_mem_fail_at, hs_mem_fail_only};
 
     (void)state;
-    reopen(4);
+    world_remake(&w, 4);
     w.setup.retry_min = w.setup.retry_max = 5 * HS_MS;
     world_open(&w);
     for (size_t i = 0; i < HS_LEN(arms); i++) {

@@ -244,8 +244,7 @@ static void test_session_is_reset(void **state)
     struct ask a;
 
     (void)state;
-    world_close(&w);
-    world_init(&w, &cluster, "app");
+    world_remake(&w, /* max= */ 0);
     w.budget.max = w.budget.min = 1;
     world_open(&w);
     ask(&w, &a, 0, alice,
@@ -272,8 +271,7 @@ static void test_session_is_not_hijacked(void **state)
     struct ask asks[12];
 
     (void)state;
-    world_close(&w);
-    world_init(&w, &cluster, "app");
+    world_remake(&w, /* max= */ 0);
     w.budget.max = w.budget.min = 1;
     world_open(&w);
     ask_value(&w, READ, bob, "SELECT string_agg(owner, ',') FROM notes", "bob,bob");
@@ -311,8 +309,7 @@ static void test_eviction(void **state)
     char sql[64];
 
     (void)state;
-    world_close(&w);
-    world_init(&w, &cluster, "app");
+    world_remake(&w, /* max= */ 0);
     w.budget.max = w.budget.min = 1;
     w.setup.statements_max = 8;
     world_open(&w);
@@ -354,8 +351,7 @@ static void test_statement_timeout(void **state)
     struct ask asks[3];
 
     (void)state;
-    world_close(&w);
-    world_init(&w, &cluster, "app");
+    world_remake(&w, /* max= */ 0);
     w.setup.statement_timeout = 100 * HS_MS;
     world_open(&w);
     ask(&w, &asks[0], READ, alice, "SELECT 1", NULL);
@@ -402,8 +398,7 @@ static void test_limits(void **state)
     struct hs_err err;
 
     (void)state;
-    world_close(&w);
-    world_init(&w, &cluster, "app");
+    world_remake(&w, /* max= */ 0);
     w.setup.queue_max = 2;
     world_open(&w);
     ask(&w, &asks[0], READ, alice, "SELECT 0", NULL);
@@ -420,8 +415,7 @@ static void test_acquire_timeout(void **state)
     struct ask asks[4];
 
     (void)state;
-    world_close(&w);
-    world_init(&w, &cluster, "app");
+    world_remake(&w, /* max= */ 0);
     w.budget.max = w.budget.min = 1;
     w.setup.acquire_timeout = 150 * HS_MS;
     world_open(&w);
@@ -455,8 +449,7 @@ static void test_unwanted(void **state)
     uint64_t sent;
 
     (void)state;
-    world_close(&w);
-    world_init(&w, &cluster, "app");
+    world_remake(&w, /* max= */ 0);
     w.budget.max = w.budget.min = 1;
     world_open(&w);
     ask_value(&w, READ, alice, "SELECT 1", "1");
@@ -502,8 +495,7 @@ static void test_close(void **state)
     assert_int_equal(waiting.err.status, HS_E_SHUTDOWN);
     setup(NULL);
     w.setup.close_timeout = 50 * HS_MS;
-    world_close(&w);
-    world_init(&w, &cluster, "app");
+    world_remake(&w, /* max= */ 0);
     w.setup.close_timeout = 50 * HS_MS;
     world_open(&w);
     ask_value(&w, READ, alice, "SELECT 1", "1");

@@ -12,13 +12,6 @@ enum { READ = PG_SHARED | PG_REPEATABLE };
 static struct pg_cluster cluster;
 static struct hs_identity *alice;
 
-static void wait_for_sleepers(struct world *w, long n)
-{
-    while (pg_cluster_sql(&cluster,
-                          "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") < n)
-        world_idle(w, 5);
-}
-
 static const char KILL_SLEEPERS[] =
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
 
@@ -34,7 +27,7 @@ static void test_killed_backend(void **state)
     ask(&w, &asks[0], READ, alice, "SELECT 'read' FROM pg_sleep(0.5)", NULL);
     ask(&w, &asks[1], 0, alice, "INSERT INTO counted SELECT 1 FROM pg_sleep(0.5) RETURNING n",
         NULL);
-    wait_for_sleepers(&w, 1);
+    world_wait_for_sleepers(&w, 1);
     assert_true(pg_cluster_sql(&cluster, KILL_SLEEPERS) >= 1);
     ask_wait(&w, asks, 2);
     assert_string_equal(asks[0].value, "read");
@@ -59,7 +52,7 @@ static void test_write_is_never_repeated(void **state)
     world_init(&w, &cluster, "app");
     world_open(&w);
     ask(&w, &a, 0, alice, "INSERT INTO counted SELECT 1 FROM pg_sleep(10) RETURNING n", NULL);
-    wait_for_sleepers(&w, 1);
+    world_wait_for_sleepers(&w, 1);
     pg_cluster_sql(&cluster, KILL_SLEEPERS);
     ask_wait(&w, &a, 1);
     assert_int_equal(a.err.status, HS_E_OUTCOME_UNKNOWN);

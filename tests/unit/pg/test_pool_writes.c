@@ -211,8 +211,7 @@ static void test_patience(void **state)
 
     (void)state;
     patient->statement_timeout_ms = 20000;
-    world_close(&w);
-    world_init(&w, &cluster, "app");
+    world_remake(&w, /* max= */ 0);
     w.setup.statement_timeout = w.setup.close_timeout = 50 * HS_MS;
     world_open(&w);
     ask_value(&w, READ, patient, "SELECT 'slept' FROM pg_sleep(0.5)", "slept");

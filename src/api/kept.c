@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A read meets the cache.
+ *
+ *     statement ready -> what it depends on -> as whom -> key -> cache_get() -> hit: the entry's bytes
+ *                                                                           -> join: another's answer
+ *                                                                           -> lead: ask, keep, answer
+ *                                                                           -> bypass: ask, answer
+ *
+ * The rule: what is not in the key cannot matter to the answer. The key holds the table, the role, the claims that
+ * policies and views may read, the statement's text and parameters, and what of the request decides how
+ * rows are written; and the statement runs as an identity that has no other claims than those.
+ *
+ * The moment of an answer (epoch, fence, catalog generation) is read by cache_get(), before the statement is handed
+ * to the pool. Whatever goes wrong on the way, the flight is ended and those who joined it ask by themselves.
+ *
+ * Source: RFC 9111 (caching), RFC 9211 (Cache-Status), RFC 9110, 13 (conditional requests).
+ */
+#include "api/kept.h"
+
+#include "api/depend.h"
+#include "api/etag.h"
+#include "api/memo.h"
+#include "api/settle.h"
+#include "core/hash.h"
+
+enum { OWN_HEADERS_MAX = 160 };
+
+/* ---- what the request says ---- */
+
+struct wishes {
+    struct cache_token token;
+    bool is_fresh;     /* no-cache, max-age=0 */
+    bool keeps_none;   /* no-store */
+    bool only_if_kept; /* only-if-cached */
+};
+
+static void read_control(struct hs_str control, struct wishes *to)
+{
+    while (control.n) {
+        struct hs_str directive = hs_str_trim(hs_str_cut(&control, ','));
+
+        if (hs_str_ieq(directive, HS_STR("no-cache")) || hs_str_ieq(directive, HS_STR("max-age=0")))
+            to->is_fresh = true;
+        else if (hs_str_ieq(directive, HS_STR("no-store")))
+            to->is_fresh = to->keeps_none = true;
+        else if (hs_str_ieq(directive, HS_STR("only-if-cached")))
+            to->only_if_kept = true;
+    }
+}
+
+static hs_status read_wishes(const struct http_req *req, const struct api_model *model,
+                             struct wishes *to, struct hs_err *reterr)
+{
+    bool honours = model->rules.honour_requests;
+
+    *to = (struct wishes){.token = {.epoch = CACHE_EPOCH_NONE}};
+    for (size_t i = 0; i < req->n_headers; i++) {
+        const struct http_header *h = &req->headers[i];
+
+        if (honours && hs_str_ieq(h->name, HS_STR("cache-control")))
+            read_control(h->value, to);
+        if (hs_str_ieq(h->name, HS_STR(API_POSITION_HEADER)) &&
+            !api_position_read(h->value, &to->token))
+            return hs_fail(reterr, HS_E_BAD_PARAMETER,
+                           API_POSITION_HEADER " must be the value that a write returned");
+    }
+    return HS_OK;
+}
+
+/* ---- the key ---- */
+
+static void add_number(struct hs_buf *key, char name, uint64_t n)
+{
+    hs_buf_add_char(key, ' ');
+    hs_buf_add_char(key, name);
+    hs_buf_add_u64(key, n);
+}
+
+static void write_key(const struct api_request *r, const struct hs_identity *as, struct hs_buf *key)
+{
+    const struct pg_query *q = &r->query;
+
+    hs_buf_clear(key);
+    hs_buf_add(key, r->table->name);
+    hs_buf_add_char(key, ' ');
+    hs_buf_add(key, as->role);
+    hs_buf_add_char(key, ' ');
+    hs_buf_add(key, as->claims);
+    add_number(key, r->is_item ? 'i' : 'l', r->ask.limit);
+    add_number(key, 'p', r->ask.page);
+    add_number(key, r->ask.omit_nulls ? 'o' : 'n', r->hold->model->form);
+    hs_buf_add_char(key, ' ');
+    hs_buf_add(key, q->sql);
+    for (size_t i = 0; i < q->n_params; i++) {
+        struct hs_str value = hs_str(q->params[i]);
+
+        add_number(key, value.p ? '=' : '-', value.n);
+        hs_buf_add_char(key, ' ');
+        hs_buf_add(key, value);
+    }
+}
+
+/* ---- answers ---- */
+
+static size_t put(char *to, size_t n, struct hs_str s)
+{
+    memcpy(to + n, s.p, s.n);
+    return n + s.n;
+}
+
+#define PUT(to, n, literal) put((to), (n), HS_STR(literal))
+
+static void reply_parts(struct http_req *req, struct hs_str etag, struct hs_str content_type,
+                        struct hs_str headers, struct hs_str body)
+{
+    struct hs_str known = etag.n ? http_req_header(req, HS_STR("if-none-match")) : HS_STR_NULL;
+    bool is_known = known.p && etag_is_known(known, etag);
+    const struct http_reply not_modified = {.status = 304, .headers = headers};
+    const struct http_reply reply = {
+        .status = 200, .content_type = content_type, .headers = headers, .body = body};
+
+    http_reply(req, is_known ? &not_modified : &reply);
+}
+
+/* From the cache's own memory; takes over the reference. */
+static void reply_entry(const struct api_worker *worker, struct http_req *req,
+                        struct cache_entry *entry, hs_us now, bool is_joined)
+{
+    hs_us proof_at = cache_proof_at(worker->cache->state);
+    char *to = hs_arena_alloc(req->arena, entry->headers_n + OWN_HEADERS_MAX);
+    struct hs_err err;
+    size_t n;
+
+    if (!to) {
+        (void)hs_fail_memory(&err);
+        http_reply_error(req, &err);
+        cache_entry_unref(entry);
+        return;
+    }
+    n = put(to, 0, cache_entry_headers(entry));
+    if (is_joined) {
+        n = PUT(to, n, "X-Cache: MISS\r\nCache-Status: hasten; fwd=miss; collapsed\r\n");
+    } else {
+        n = PUT(to, n, "X-Cache: HIT\r\nCache-Status: hasten; hit\r\nAge: ");
+        n = (size_t)(hs_u64_print(now > proof_at ? (now - proof_at) / HS_SECOND : 0, to + n) - to);
+        n = PUT(to, n, "\r\n");
+    }
+    hs_metric_cache(req->metrics, req->route, is_joined ? HS_CACHE_JOINED : HS_CACHE_HIT);
+    reply_parts(req, cache_entry_etag(entry), cache_entry_content_type(entry), hs_strn(to, n),
+                cache_entry_body(entry));
+    cache_entry_unref(entry);
+}
+
+static void reply_failed(struct api_request *r, const struct hs_err *err)
+{
+    struct api_hold *hold = r->hold;
+
+    http_reply_error(r->req, err);
+    api_hold_release(hold);
+}
+
+static struct hs_str status_line(const struct api_kept *kept)
+{
+    static const struct hs_str misses[] = {
+        [CACHE_WHY_NONE] = {NULL, 0},
+#define MISS(why, detail)                                                              \
+    [why] = {"X-Cache: MISS\r\nCache-Status: hasten; fwd=miss; detail=" detail "\r\n", \
+             sizeof("X-Cache: MISS\r\nCache-Status: hasten; fwd=miss; detail=" detail "\r\n") - 1}
+#define BYPASS(why, detail)                                                           \
+    [why] = {                                                                         \
+        "X-Cache: BYPASS\r\nCache-Status: hasten; fwd=bypass; detail=" detail "\r\n", \
+        sizeof("X-Cache: BYPASS\r\nCache-Status: hasten; fwd=bypass; detail=" detail "\r\n") - 1}
+        MISS(CACHE_WHY_ABSENT, "absent"),   MISS(CACHE_WHY_INVALIDATED, "invalidated"),
+        MISS(CACHE_WHY_EXPIRED, "expired"), MISS(CACHE_WHY_TOKEN, "token"),
+        MISS(CACHE_WHY_ASKED, "no-cache"),  BYPASS(CACHE_WHY_NOT_PROVEN, "not-proven"),
+        BYPASS(CACHE_WHY_UNFIT, "unfit"),   BYPASS(CACHE_WHY_SETTLING, "settling"),
+#undef MISS
+#undef BYPASS
+    };
+    struct hs_str line = kept->is_keepable ? misses[kept->missed] : HS_STR_NULL;
+
+    return line.p ? line : HS_STR("X-Cache: BYPASS\r\nCache-Status: hasten; fwd=bypass\r\n");
+}
+
+static void keep(struct api_kept *kept, struct hs_str etag, struct hs_str headers,
+                 struct hs_str body)
+{
+    const struct cache_answer answer = {.content_type = HS_STR("application/json"),
+                                        .headers = headers,
+                                        .etag = etag,
+                                        .body = body,
+                                        .ttl = kept->ttl,
+                                        .route = kept->r->req->route,
+                                        .epoch = kept->r->query.epoch};
+
+    if (kept->flight)
+        cache_fill(kept->flight, &answer, hs_now_us());
+    kept->flight = NULL;
+}
+
+/* `public` is for what everybody gets: not where a token or row-level security shaped the answer. */
+static struct hs_str cache_control(const struct api_request *r)
+{
+    bool is_private = r->table->is_public &&
+                      (!r->req->identity->is_anonymous || r->table->pg->has_rls);
+
+    return is_private ? HS_STR("private, no-cache") : r->table->cache_control;
+}
+
+static size_t put_headers(char *to, const struct api_request *r, struct hs_str etag,
+                          struct hs_str vary)
+{
+    size_t n = 0;
+
+    if (etag.n) {
+        n = PUT(to, n, "ETag: ");
+        n = PUT(to, put(to, n, etag), "\r\n");
+    }
+    n = put(to, n, vary);
+    n = PUT(to, n, "Cache-Control: ");
+    return PUT(to, put(to, n, cache_control(r)), "\r\n");
+}
+
+void api_kept_answer(struct api_request *r, struct hs_str etag, struct hs_str vary,
+                     const struct hs_buf *body)
+{
+    struct api_kept *kept = r->kept;
+    struct api_hold *hold = r->hold;
+    size_t room = etag.n + vary.n + r->table->cache_control.n + 2 * OWN_HEADERS_MAX;
+    char *headers = hs_buf_failed(body) ? NULL : hs_arena_alloc(r->req->arena, room);
+    size_t n;
+
+    if (!headers) {
+        api_kept_fail(r);
+        api_reply_failed(r->req, body);
+        api_hold_release(hold);
+        return;
+    }
+    n = put_headers(headers, r, etag, vary);
+    if (kept) {
+        keep(kept, etag, hs_strn(headers, n), hs_buf_str(body));
+        n = put(headers, n, status_line(kept));
+        api_kept_fail(r);
+    }
+    reply_parts(r->req, etag, HS_STR("application/json"), hs_strn(headers, n), hs_buf_str(body));
+    api_hold_release(hold);
+}
+
+void api_kept_fail(struct api_request *r)
+{
+    struct api_kept *kept = r->kept;
+
+    if (!kept)
+        return;
+    if (kept->flight)
+        cache_drop(kept->flight, /* is_unfit= */ true);
+    kept->flight = NULL;
+    hs_identity_unref(kept->as);
+    kept->as = NULL;
+}
+
+/* ---- asking ---- */
+
+static hs_status ask_alone(struct api_kept *kept, struct hs_err *reterr)
+{
+    hs_status status = kept->only_if_kept
+                           ? hs_fail(reterr, HS_E_NOT_KEPT,
+                                     "no answer to this request is kept, and it said "
+                                     "only-if-cached")
+                           : api_run_affordable(kept->worker, kept->r, kept->run, reterr);
+
+    if (status)
+        api_kept_fail(kept->r);
+    return status;
+}
+
+static void on_joined(struct cache_joiner *joiner, struct cache_entry *entry)
+{
+    struct api_kept *kept = HS_CONTAINER(joiner, struct api_kept, joiner);
+    struct api_hold *hold = kept->r->hold;
+    struct hs_err err = {0};
+
+    if (entry) {
+        hs_identity_unref(kept->as);
+        reply_entry(kept->worker, kept->r->req, entry, kept->ask.now, /* is_joined= */ true);
+        api_hold_release(hold);
+        return;
+    }
+    if (ask_alone(kept, &err))
+        reply_failed(kept->r, &err);
+}
+
+static hs_us ttl_of(const struct api_request *r, const struct api_depend *depend)
+{
+    const struct api_model *model = r->hold->model;
+    hs_us ttl = r->is_item ? model->rules.ttl_item : model->rules.ttl_list;
+
+    for (size_t i = 0; i < model->catalog->n_claims; i++) {
+        if ((depend->claims >> i & 1) && hs_str_is(model->catalog->claims[i], "sub") &&
+            ttl > model->rules.ttl_user)
+            ttl = model->rules.ttl_user;
+    }
+    return ttl < r->table->ttl_max ? ttl : r->table->ttl_max;
+}
+
+/* The leader asks for others, too: whether its own client stays is no matter then. */
+static hs_status get(struct api_kept *kept, struct hs_err *reterr)
+{
+    struct cache_entry *entry = NULL;
+    struct api_hold *hold = kept->r->hold;
+
+    kept->joiner.loop = kept->worker->loop;
+    kept->joiner.done = on_joined;
+    switch (cache_get(kept->worker->cache->store, &kept->ask, &kept->joiner, &entry, &kept->flight,
+                      &kept->missed)) {
+    case CACHE_HIT:
+        hs_identity_unref(kept->as);
+        kept->as = NULL;
+        reply_entry(kept->worker, kept->r->req, entry, kept->ask.now, /* is_joined= */ false);
+        api_hold_release(hold);
+        return HS_OK;
+    case CACHE_JOIN:
+        return HS_OK;
+    case CACHE_LEAD:
+        kept->r->query.is_unwanted = NULL;
+        break;
+    case CACHE_BYPASS:
+        break;
+    }
+    hs_metric_cache(kept->r->req->metrics, kept->r->req->route,
+                    kept->flight ? HS_CACHE_MISS : HS_CACHE_BYPASS);
+    return ask_alone(kept, reterr);
+}
+
+/* What it depends on, and as whom it is asked. */
+static hs_status prepare(struct api_kept *kept, const char *const *key, struct api_depend *depend,
+                         struct hs_err *reterr)
+{
+    struct api_request *r = kept->r;
+    const struct api_model *model = r->hold->model;
+    struct cache_state *state = kept->worker->cache->state;
+    struct hs_identity *who = r->req->identity;
+    hs_status status;
+
+    if (key)
+        status = api_depend_item(model, r->table, key, who, state, r->req->arena, depend, reterr);
+    else
+        status = api_depend_tree(model, &r->ask.tree, who, state, r->req->arena, depend, reterr);
+    kept->is_keepable = !status && depend->is_known;
+    if (!kept->is_keepable)
+        return status;
+    kept->ttl = ttl_of(r, depend);
+    kept->is_keepable = kept->ttl > 0;
+    kept->as = api_callers_take(kept->worker->callers, model, who, depend->claims);
+    if (!kept->as)
+        return hs_fail_memory(reterr);
+    r->query.who = kept->as;
+    return HS_OK;
+}
+
+static hs_status start(struct api_kept *kept, const char *const *key, const struct wishes *wishes,
+                       struct hs_err *reterr)
+{
+    struct api_request *r = kept->r;
+    struct hs_buf *scratch = &kept->worker->scratch;
+    struct api_depend depend;
+    hs_status status = prepare(kept, key, &depend, reterr);
+
+    if (!status && kept->is_keepable && !wishes->keeps_none) {
+        write_key(r, kept->as, scratch);
+        if (hs_buf_failed(scratch))
+            return hs_fail_memory(reterr);
+        kept->ask = (struct cache_ask){.key = hs_buf_str(scratch),
+                                       .hash = hs_hash(hs_buf_str(scratch)),
+                                       .generation = r->hold->model->generation,
+                                       .tags = depend.tags,
+                                       .n_tags = depend.n_tags,
+                                       .token = wishes->token,
+                                       .is_fresh = wishes->is_fresh,
+                                       .now = hs_now_us()};
+        api_memo_put(kept->worker->memo, r->req,
+                     &(struct api_memo_key){kept->ask.key, kept->ask.hash, r->req->route});
+        return get(kept, reterr);
+    }
+    hs_metric_cache(r->req->metrics, r->req->route, HS_CACHE_BYPASS);
+    return status ? status : ask_alone(kept, reterr);
+}
+
+hs_status api_kept_run(struct api_worker *worker, struct api_request *r, const char *const *key,
+                       api_run_f *run, struct hs_err *reterr)
+{
+    struct wishes wishes;
+    struct api_kept *kept;
+    hs_status status;
+
+    if (!worker->cache)
+        return api_run_affordable(worker, r, run, reterr);
+    status = read_wishes(r->req, r->hold->model, &wishes, reterr);
+    if (status)
+        return status;
+    kept = HS_NEW(r->req->arena, struct api_kept);
+    if (!kept)
+        return hs_fail_memory(reterr);
+    *kept = (struct api_kept){.r = r, .worker = worker, .run = run};
+    r->kept = kept;
+    kept->only_if_kept = wishes.only_if_kept;
+    status = start(kept, key, &wishes, reterr);
+    if (status)
+        api_kept_fail(r);
+    return status;
+}
+
+bool api_kept_hit(struct api_worker *worker, struct http_req *req)
+{
+    const struct api_model *model = worker->hold->model;
+    struct cache_entry *entry;
+    struct api_memo_key key;
+    struct wishes wishes;
+    struct cache_ask ask;
+
+    if (!worker->cache || !api_memo_find(worker->memo, req, &key) ||
+        read_wishes(req, model, &wishes, NULL) || wishes.is_fresh)
+        return false;
+    ask = (struct cache_ask){.key = key.key,
+                             .hash = key.hash,
+                             .generation = model->generation,
+                             .token = wishes.token,
+                             .now = hs_now_us()};
+    entry = cache_hit(worker->cache->store, &ask);
+    if (!entry)
+        return false;
+    req->route = key.route;
+    reply_entry(worker, req, entry, ask.now, /* is_joined= */ false);
+    return true;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api/kept.h - reads whose answers may be kept: from the cache, together with others, or from the database.
+ *
+ * Shape      a read with its statement ready asks here first. Either it is answered (a hit, or an answer that
+ *            another request is waiting for already), or it runs its statement, as the identity that it
+ *            was given here, and brings the answer back.
+ * Headers    X-Cache (HIT, MISS, BYPASS), Cache-Status (RFC 9211), Age (of the proof, where it is a hit),
+ *            Cache-Control.
+ * Thread     the worker's.
+ */
+#ifndef API_KEPT_H
+#define API_KEPT_H
+
+#include "api/cost.h"
+#include "cache/store.h"
+
+/* Of one read; in the request's arena. */
+struct api_kept {
+    struct api_request *r;
+    struct api_worker *worker;
+    api_run_f *run;              /* hands the statement in */
+    struct hs_identity *as;      /* a reference; NULL: the caller himself */
+    struct cache_flight *flight; /* we ask for all */
+    struct cache_joiner joiner;
+    struct cache_ask ask;
+    enum cache_why missed; /* why it was no hit */
+    bool is_keepable;      /* else the cache was not asked */
+    bool only_if_kept;     /* the database is not asked */
+    hs_us ttl;
+};
+
+/*
+ * Answers a GET or HEAD that was asked before, in the same words by the same caller, and whose answer is kept.
+ * false: nothing was done.
+ */
+bool api_kept_hit(struct api_worker *worker, struct http_req *req);
+
+/*
+ * Runs r->query, which is filled in, by run(); or answers without it. key: an item's (table->n_key values), NULL
+ * for a tree. errors: those of run(); HS_E_BAD_PARAMETER (Hasten-Position), HS_E_MEMORY,
+ * HS_E_NOT_KEPT (only-if-cached)
+ */
+hs_status api_kept_run(struct api_worker *worker, struct api_request *r, const char *const *key,
+                       api_run_f *run, struct hs_err *reterr) hs_must_check;
+
+/*
+ * The answer: keeps it if it may be, and answers the request. etag has its quotes, or is empty; vary is a
+ * complete line or empty. The request is gone.
+ */
+void api_kept_answer(struct api_request *r, struct hs_str etag, struct hs_str vary,
+                     const struct hs_buf *body);
+/* There is no answer to keep; nothing is answered here. */
+void api_kept_fail(struct api_request *r);
+
+#endif

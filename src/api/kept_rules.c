@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the configuration says of kept answers: cache.tables, and which of its changes make an old answer
+ * look wrong.
+ */
+#include "api/model.h"
+#include "conf/units.h"
+#include "core/hash.h"
+
+static hs_status bad_row(struct hs_err *reterr, struct hs_str row, const char *why)
+{
+    (void)hs_fail(reterr, HS_E_CONFIG, "cache.tables: bad row \"%.*s\"", HS_FMT(row));
+    hs_err_why(reterr, "%s", why);
+    hs_err_hint(reterr, "Write `table: ttl=10s control=public, max-age=60`, each part optional.");
+    return HS_E_CONFIG;
+}
+
+/* Names, values and what stands between them; no line can be ended and no quote left open. */
+static bool is_control(struct hs_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < 0x20 || s.p[i] > 0x7e || s.p[i] == '"' || s.p[i] == '\\')
+            return false;
+    }
+    return s.n > 0;
+}
+
+static bool names_public(struct hs_str control)
+{
+    while (control.n) {
+        struct hs_str directive = hs_str_trim(hs_str_cut(&control, ','));
+
+        if (hs_str_ieq(directive, HS_STR("public")) || hs_str_starts(directive, HS_STR("s-maxage")))
+            return true;
+    }
+    return false;
+}
+
+static hs_status read_row(struct api_build *build, struct hs_str row, struct hs_err *reterr)
+{
+    struct hs_str rest = row;
+    struct api_table *table = api_build_table(build, hs_str_trim(hs_str_cut(&rest, ':')));
+
+    if (!table)
+        return bad_row(reterr, row, "There is no such table.");
+    rest = hs_str_trim(rest);
+    if (hs_str_starts(rest, HS_STR("ttl="))) {
+        struct hs_str ttl = hs_str_cut(&rest, ' ');
+
+        if (!conf_parse_time(hs_str_sub(ttl, 4, ttl.n), &table->ttl_max))
+            return bad_row(reterr, row, "What stands behind ttl= is no time with a unit.");
+        rest = hs_str_trim(rest);
+    }
+    if (hs_str_starts(rest, HS_STR("control="))) {
+        struct hs_str control = hs_str_trim(hs_str_sub(rest, 8, rest.n));
+
+        if (!is_control(control))
+            return bad_row(reterr, row,
+                           "What stands behind control= is no value of Cache-Control.");
+        table->cache_control = hs_arena_dup(&build->model->arena, control);
+        table->is_public = names_public(control);
+        rest = HS_STR("");
+    }
+    return rest.n ? bad_row(reterr, row, "It says more than is understood.") : HS_OK;
+}
+
+static uint64_t digest_lines(uint64_t hash, const struct hs_str *lines, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        hash = hs_digest_more(hash, lines[i]);
+    return hash;
+}
+
+hs_status api_build_kept(struct api_build *build, struct hs_err *reterr)
+{
+    const struct api_setup *setup = build->setup;
+    struct api_model *model = build->model;
+    const char flags[] = {model->rules.camel_names ? 'c' : 's',
+                          model->rules.int8_as_string ? 't' : 'n'};
+    hs_status status = HS_OK;
+
+    model->form = hs_digest_more(hs_digest(model->path), hs_strn(flags, sizeof(flags)));
+    model->form = digest_lines(model->form, setup->relations, setup->n_relations);
+    model->form = digest_lines(model->form, setup->search, setup->n_search);
+    model->form = hs_digest_more(model->form,
+                                 hs_strn(model->cursor_key, sizeof(model->cursor_key)));
+    for (size_t i = 0; i < model->n_tables; i++) {
+        model->tables[i].ttl_max = UINT64_MAX;
+        model->tables[i].cache_control = HS_STR("private, no-cache");
+    }
+    for (size_t i = 0; !status && i < setup->n_cache_tables; i++)
+        status = read_row(build, setup->cache_tables[i], reterr);
+    if (!status && hs_arena_failed(&model->arena))
+        status = hs_fail_memory(reterr);
+    return status;
+}
