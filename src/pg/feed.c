@@ -203,6 +203,7 @@ static hs_status turn(struct pg_feed *feed, struct hs_err *reterr)
         status = feed_probe_read(feed, reterr);
     if (status != HS_OK)
         return status;
+    feed_stream_settle(feed);
     feed_probe_passed(feed);
     status = feed_probe_ask(feed, reterr);
     if (status == HS_OK)
@@ -308,6 +309,7 @@ static hs_us next_pause(struct pg_feed *feed)
     return pause / 2 + hs_rng_below(&feed->rng, pause / 2 + 1);
 }
 
+/* Not cut short by a restart: who asks for one again and again must not make it spin. */
 static void pause_life(struct pg_feed *feed)
 {
     hs_us until = hs_now_us() + next_pause(feed);
@@ -315,7 +317,7 @@ static void pause_life(struct pg_feed *feed)
     for (hs_us now = hs_now_us(); now < until; now = hs_now_us()) {
         struct pollfd fd = {.fd = feed->event, .events = POLLIN};
 
-        if (atomic_load(&feed->must_stop) || atomic_load(&feed->must_restart))
+        if (atomic_load(&feed->must_stop))
             return;
         (void)poll(&fd, 1, (int)((until - now) / HS_MS) + 1);
         if (fd.revents)

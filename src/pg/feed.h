@@ -33,7 +33,8 @@ struct pg_feed_ops {
     void (*begin)(void *ctx, uint64_t epoch, uint64_t begun);
     /*
      * A table's place in the stream, told before the first change of it and whenever it changes: coherent as
-     * of `floor`; UINT64_MAX = not coherent. Ancestors of a partition, root last.
+     * of `floor`; UINT64_MAX = not coherent. Ancestors of a partition, root last; each is told as a table,
+     * too, coherent only if all below it are.
      */
     void (*table)(void *ctx, uint32_t oid, const uint32_t *ancestors, size_t n_ancestors,
                   uint64_t floor);
@@ -44,6 +45,7 @@ struct pg_feed_ops {
     void (*proof)(void *ctx, hs_us sampled_at);
     /* The catalog was looked at (polled), or a message told that it changed: generation + 1. */
     void (*catalog)(void *ctx, uint64_t generation, hs_us looked_at);
+    /* Also where it could not begin, and when it is stopped (HS_E_SHUTDOWN). */
     void (*end)(void *ctx, const struct hs_err *why);
     /* Is a transaction boundary to be told even if the position did not move? */
     bool (*is_pending)(void *ctx);

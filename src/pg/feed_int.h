@@ -187,6 +187,8 @@ hs_status feed_lsn(const PGresult *result, int row, int column, uint64_t *ret_ls
 hs_status feed_stream_begin(struct pg_feed *feed, struct hs_err *reterr) hs_must_check;
 /* Reads what is there, but not for ever: run.is_stream_ready stays where more can be read at once. */
 hs_status feed_stream_read(struct pg_feed *feed, struct hs_err *reterr) hs_must_check;
+/* Tells the position again where something waits for a boundary of transactions, and this is one. */
+void feed_stream_settle(struct pg_feed *feed);
 /* Says how far the feed is, and asks for the server's position where somebody waits for it. */
 hs_status feed_stream_report(struct pg_feed *feed, struct hs_err *reterr) hs_must_check;
 /* When it has to be called again at the latest. */

@@ -292,10 +292,15 @@ hs_status feed_stream_read(struct pg_feed *feed, struct hs_err *reterr)
         return feed_fail_conn(run->stream, reterr);
     status = take_frames(feed, TURN_MESSAGES, &has_more, reterr);
     run->is_stream_ready = has_more || feed_has_hidden_bytes(run->stream);
-    /* Shapes wait for a boundary; between two transactions this is one. */
-    if (status == HS_OK && !run->is_open && feed->setup.ops->is_pending(feed->setup.ctx))
-        feed->setup.ops->position(feed->setup.ctx, run->position);
     return status;
+}
+
+void feed_stream_settle(struct pg_feed *feed)
+{
+    struct feed_run *run = &feed->run;
+
+    if (!run->is_open && feed->setup.ops->is_pending(feed->setup.ctx))
+        feed->setup.ops->position(feed->setup.ctx, run->position);
 }
 
 /* ---- status updates ---- */

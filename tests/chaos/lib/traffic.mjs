@@ -245,7 +245,9 @@ export class Traffic {
         const release = await this.world.lock(tenants);
         try {
             if (!this.world.isOpen || this.over) return;
+            const before = this.committed + this.counts.undone;
             await make(place, kind, new Edit(Object.fromEntries(tenants.map((one) => [one, this.world.scopes[one].content]))), tenant);
+            if (this.committed + this.counts.undone === before) await sleep(2);     // not possible just now
         } finally {
             release();
         }

@@ -11,7 +11,7 @@ import { Edit } from './edit.mjs';
 
 const ITEMS = ['d', 'i', 'f'];
 const ROWS_MAX = 2 * SLOTS;
-const MOST_ROWS_LARGE = 5000;
+const MOST_ROWS_LARGE = 2000;
 
 /** `place` is where the ids of all rows are known: {isFree(table, id), version(), ballast}. */
 export class Writes {

@@ -162,6 +162,7 @@ static void on_proof(void *ctx, hs_us sampled_at)
 
     if (sampled_at <= w->proof || sampled_at > hs_now_us())
         broke(w, "a proof of another time");
+    add(w, FEED_PROOF)->a = sampled_at;
     w->proof = sampled_at;
     leave(w);
 }

@@ -391,6 +391,33 @@ static void test_asynchronous_commit(void **state)
     feed_world_stop(&w);
 }
 
+/* A proof is as old as its sample, whenever the stream passes it. */
+static void test_proof_time(void **state)
+{
+    hs_us committed;
+    size_t from;
+    int pid;
+
+    (void)state;
+    start();
+    pid = (int)pg_cluster_exec(admin,
+                               "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walsender'"
+                               " AND application_name = 'hasten feed'");
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    (void)pg_cluster_exec(admin, "INSERT INTO client VALUES (1, 1, 'first')");
+    /* Until no more samples are taken: there are as many as it keeps. */
+    for (int i = 0; i < 5; i++)
+        wait_polls();
+    (void)pg_cluster_exec(admin, "INSERT INTO client VALUES (2, 1, 'second')");
+    committed = hs_now_us();
+    from = feed_now(&w);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    from = feed_wait_event(&w, from, FEED_PROOF, NULL);
+    assert_true(feed_event(&w, from).a < committed);
+    (void)pg_cluster_exec(admin, "DELETE FROM client");
+    feed_world_stop(&w);
+}
+
 /* Many turns of the loop: no position, fence or proof of a later time in the middle of it. */
 static void test_large_transaction(void **state)
 {
@@ -588,6 +615,7 @@ int main(void)
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_nudge),
         cmocka_unit_test(test_asynchronous_commit),
+        cmocka_unit_test(test_proof_time),
         cmocka_unit_test(test_large_transaction),
         cmocka_unit_test(test_wanted),
         cmocka_unit_test(test_restart),
