@@ -17,6 +17,7 @@
 
 struct api_model;
 struct api_worker;
+struct cache_shared;
 struct cache_state;
 struct cache_store;
 
@@ -87,8 +88,12 @@ struct api_cache {
 /* cache: outlives the worker; NULL = nothing is kept. */
 hs_status api_worker_new(struct net_loop *loop, struct pg_pool *pool, const struct api_cache *cache,
                          struct api_worker **ret_worker, struct hs_err *reterr) hs_must_check;
+/* Answers are shared with other nodes there from now on. Ended before the worker is. */
+void api_worker_set_shared(struct api_worker *worker, struct cache_shared *shared);
 /* Takes over the reference. Requests under way keep the model they began with. */
 void api_worker_set_model(struct api_worker *worker, struct api_model *model);
+/* Was a model published to it? */
+bool api_worker_has_model(const struct api_worker *worker);
 void api_worker_free(struct api_worker *worker);
 
 /* ctx: struct api_worker. Before the first model: 503. */

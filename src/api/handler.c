@@ -9,8 +9,9 @@
  * It refuses nothing by itself but unknown paths: the dialect checks what is asked, PostgreSQL whether
  * the caller may.
  */
-#include "api/etag.h"
 #include "api/depend.h"
+#include "api/etag.h"
+#include "api/explain.h"
 #include "api/kept.h"
 #include "api/memo.h"
 #include "api/settle.h"
@@ -67,6 +68,11 @@ hs_status api_worker_new(struct net_loop *loop, struct pg_pool *pool, const stru
     return status;
 }
 
+void api_worker_set_shared(struct api_worker *worker, struct cache_shared *shared)
+{
+    worker->shared = shared;
+}
+
 void api_worker_set_model(struct api_worker *worker, struct api_model *model)
 {
     struct hs_err err = {0};
@@ -76,6 +82,9 @@ void api_worker_set_model(struct api_worker *worker, struct api_model *model)
     if (!status)
         status = net_hmac_new(hs_strn(model->cursor_key, sizeof(model->cursor_key)), &hold->hmac,
                               &err);
+    if (!status && worker->shared)
+        status = cache_shared_set_secret(
+            worker->shared, hs_strn(model->cursor_key, sizeof(model->cursor_key)), &err);
     if (status) {
         /* A boundary: nobody above can do more than go on with the old model. */
         hs_log_begin(HS_LOG_ERROR, "model_refused");
@@ -91,6 +100,11 @@ void api_worker_set_model(struct api_worker *worker, struct api_model *model)
     worker->hold = hold;
     if (worker->memo)
         api_memo_clear(worker->memo);
+}
+
+bool api_worker_has_model(const struct api_worker *worker)
+{
+    return worker->hold != NULL;
 }
 
 void api_worker_free(struct api_worker *worker)
@@ -321,6 +335,8 @@ static hs_status submit(struct api_worker *worker, struct api_request *r, const 
     r->query.arg = r;
     r->submitted_at = hs_now_us();
     status = api_comment(r, reterr);
+    if (!status && r->explain)
+        return api_explain_read(worker, r, key, reterr);
     return status ? status : api_kept_run(worker, r, key, run_query, reterr);
 }
 
@@ -403,6 +419,8 @@ static hs_status start_list(struct api_worker *worker, struct api_request *r, st
     if (!status && r->ask.cursor.p)
         status = cursor_read(r->hold->hmac, r->binding, r->ask.cursor, r->ask.tree.n_order, arena,
                              &r->ask.tree.position, reterr);
+    if (!status && r->ask.is_stream && r->explain)
+        status = hs_fail(reterr, HS_E_BAD_PARAMETER, "a list that is streamed is never kept");
     if (!status)
         status = r->ask.is_stream ? api_stream_start(worker, r, format, reterr)
                                   : run_tree(worker, r, has_cursors, reterr);
@@ -464,8 +482,8 @@ static hs_status find_table(struct api_request *r, struct hs_str segment, struct
     return r->table ? HS_OK : fail_table(model, segment, reterr);
 }
 
-static hs_status start_request(struct api_worker *worker, struct http_req *req,
-                               struct hs_err *reterr)
+hs_status api_request_start(struct api_worker *worker, struct http_req *req, struct hs_buf *explain,
+                            struct hs_err *reterr)
 {
     struct api_request *r = HS_NEW(req->arena, struct api_request);
     struct hs_str rest = req->path_rest;
@@ -478,6 +496,7 @@ static hs_status start_request(struct api_worker *worker, struct http_req *req,
     r->magic = API_REQUEST_MAGIC;
     r->req = req;
     r->hold = worker->hold;
+    r->explain = explain;
     status = find_table(r, hs_str_sub(rest, 0, slash), reterr);
     if (status)
         return status;
@@ -544,7 +563,7 @@ static void handle_table(void *ctx, struct http_req *req)
     if (!status && (req->method & (HTTP_GET | HTTP_HEAD)) && api_kept_hit(worker, req))
         return;
     if (!status)
-        status = start_request(worker, req, &err);
+        status = api_request_start(worker, req, /* explain= */ NULL, &err);
     if (status)
         http_reply_error(req, &err);
 }

@@ -33,6 +33,7 @@ struct api_worker {
     size_t stream_turns;          /* FETCHes of streams that hold a turn */
     struct hs_list streams_ready; /* those that wait for one */
     const struct api_cache *cache;  /* NULL: nothing is kept */
+    struct cache_shared *shared;    /* with a cache; NULL: nothing is shared with other nodes */
     struct api_callers *callers;    /* with a cache */
     struct api_memo *memo;          /* with a cache */
     struct api_settling *settling;  /* with a cache: answers to writes that wait for the change stream */
@@ -57,6 +58,7 @@ struct api_request {
     struct simple_query ask;   /* set unless it is an item without parameters */
     struct api_change *change; /* POST, PUT, PATCH, DELETE */
     struct api_kept *kept;     /* a read that met the cache; NULL = none */
+    struct hs_buf *explain;    /* it is not run, but told about, into here; NULL = it is run */
 };
 
 /* What a change needs beside that; in the request's arena (change.c). */
@@ -90,6 +92,12 @@ static inline struct api_rows_opts api_request_rows_opts(const struct api_reques
 /* Is it a media type of JSON: application/json, or one that ends in +json? */
 bool api_is_json(struct hs_str content_type);
 
+/*
+ * Reads the path and begins: the answer follows. explain: see struct api_request; the request is not answered then.
+ * On error nothing was answered. The worker must have a model.
+ */
+hs_status api_request_start(struct api_worker *worker, struct http_req *req, struct hs_buf *explain,
+                            struct hs_err *reterr) hs_must_check;
 /* A request is through with its model. */
 void api_hold_release(struct api_hold *hold);
 /* Reads the request's parameters into r->ask; `ask` says for which use, the rest is the request's. */

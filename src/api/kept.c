@@ -4,7 +4,8 @@
  *
  *     statement ready -> what it depends on -> as whom -> key -> cache_get() -> hit: the entry's bytes
  *                                                                           -> join: another's answer
- *                                                                           -> lead: ask, keep, answer
+ *                                                                           -> lead: ask, keep, answer;
+ *                                                                    the shared tier first
  *                                                                           -> bypass: ask, answer
  *
  * The rule: what is not in the key cannot matter to the answer. The key holds the table, the role, the claims that
@@ -77,9 +78,14 @@ static void add_number(struct hs_buf *key, char name, uint64_t n)
     hs_buf_add_u64(key, n);
 }
 
+/*
+ * A row by its key, without parameters, goes without the statement's text: table, role and catalog generation
+ * decide it, and the shorter key is what the commonest hit compares.
+ */
 static void write_key(const struct api_request *r, const struct hs_identity *as, struct hs_buf *key)
 {
     const struct pg_query *q = &r->query;
+    bool is_plain = r->is_item && !r->req->query.n;
 
     hs_buf_clear(key);
     hs_buf_add(key, r->table->name);
@@ -87,11 +93,13 @@ static void write_key(const struct api_request *r, const struct hs_identity *as,
     hs_buf_add(key, as->role);
     hs_buf_add_char(key, ' ');
     hs_buf_add(key, as->claims);
-    add_number(key, r->is_item ? 'i' : 'l', r->ask.limit);
-    add_number(key, 'p', r->ask.page);
     add_number(key, r->ask.omit_nulls ? 'o' : 'n', r->hold->model->form);
-    hs_buf_add_char(key, ' ');
-    hs_buf_add(key, q->sql);
+    if (!is_plain) {
+        add_number(key, r->is_item ? 'i' : 'l', r->ask.limit);
+        add_number(key, 'p', r->ask.page);
+        hs_buf_add_char(key, ' ');
+        hs_buf_add(key, q->sql);
+    }
     for (size_t i = 0; i < q->n_params; i++) {
         struct hs_str value = hs_str(q->params[i]);
 
@@ -123,9 +131,11 @@ static void reply_parts(struct http_req *req, struct hs_str etag, struct hs_str 
     http_reply(req, is_known ? &not_modified : &reply);
 }
 
+enum from { FROM_STORE, FROM_FLIGHT, FROM_SHARED };
+
 /* From the cache's own memory; takes over the reference. */
 static void reply_entry(const struct api_worker *worker, struct http_req *req,
-                        struct cache_entry *entry, hs_us now, bool is_joined)
+                        struct cache_entry *entry, hs_us now, enum from from)
 {
     hs_us proof_at = cache_proof_at(worker->cache->state);
     char *to = hs_arena_alloc(req->arena, entry->headers_n + OWN_HEADERS_MAX);
@@ -139,14 +149,16 @@ static void reply_entry(const struct api_worker *worker, struct http_req *req,
         return;
     }
     n = put(to, 0, cache_entry_headers(entry));
-    if (is_joined) {
+    if (from == FROM_FLIGHT) {
         n = PUT(to, n, "X-Cache: MISS\r\nCache-Status: hasten; fwd=miss; collapsed\r\n");
     } else {
-        n = PUT(to, n, "X-Cache: HIT\r\nCache-Status: hasten; hit\r\nAge: ");
+        n = PUT(to, n, "X-Cache: HIT\r\nCache-Status: hasten; hit");
+        n = put(to, n, from == FROM_SHARED ? HS_STR("; detail=shared") : HS_STR(""));
+        n = PUT(to, n, "\r\nAge: ");
         n = (size_t)(hs_u64_print(now > proof_at ? (now - proof_at) / HS_SECOND : 0, to + n) - to);
         n = PUT(to, n, "\r\n");
     }
-    hs_metric_cache(req->metrics, req->route, is_joined ? HS_CACHE_JOINED : HS_CACHE_HIT);
+    hs_metric_cache(req->metrics, req->route, from == FROM_FLIGHT ? HS_CACHE_JOINED : HS_CACHE_HIT);
     reply_parts(req, cache_entry_etag(entry), cache_entry_content_type(entry), hs_strn(to, n),
                 cache_entry_body(entry));
     cache_entry_unref(entry);
@@ -190,13 +202,20 @@ static void keep(struct api_kept *kept, struct hs_str etag, struct hs_str header
                                         .headers = headers,
                                         .etag = etag,
                                         .body = body,
+                                        .target = kept->r->req->target,
                                         .ttl = kept->ttl,
                                         .route = kept->r->req->route,
                                         .epoch = kept->r->query.epoch};
 
+    struct cache_entry *entry = NULL;
+
     if (kept->flight)
-        cache_fill(kept->flight, &answer, hs_now_us());
+        entry = cache_fill_kept(kept->flight, &answer, hs_now_us());
     kept->flight = NULL;
+    if (entry && kept->worker->shared)
+        cache_shared_put(kept->worker->shared, entry, kept->shared.catalog, hs_now_us(),
+                         hs_wall_now());
+    cache_entry_unref(entry);
 }
 
 /* `public` is for what everybody gets: not where a token or row-level security shaped the answer. */
@@ -283,7 +302,7 @@ static void on_joined(struct cache_joiner *joiner, struct cache_entry *entry)
 
     if (entry) {
         hs_identity_unref(kept->as);
-        reply_entry(kept->worker, kept->r->req, entry, kept->ask.now, /* is_joined= */ true);
+        reply_entry(kept->worker, kept->r->req, entry, kept->ask.now, FROM_FLIGHT);
         api_hold_release(hold);
         return;
     }
@@ -304,6 +323,61 @@ static hs_us ttl_of(const struct api_request *r, const struct api_depend *depend
     return ttl < r->table->ttl_max ? ttl : r->table->ttl_max;
 }
 
+static hs_status ask_database(struct api_kept *kept, struct hs_err *reterr)
+{
+    hs_metric_cache(kept->r->req->metrics, kept->r->req->route,
+                    kept->flight ? HS_CACHE_MISS : HS_CACHE_BYPASS);
+    return ask_alone(kept, reterr);
+}
+
+/* ---- the shared tier ---- */
+
+/* What nodes must agree in beside the key: what tags are derived from, and the headers of the answer. */
+static uint64_t catalog_of(const struct api_request *r)
+{
+    const uint64_t fingerprint = r->hold->model->catalog->fingerprint;
+
+    return hs_digest_more(hs_digest(hs_strn((const char *)&fingerprint, sizeof(fingerprint))),
+                          r->table->cache_control);
+}
+
+static void on_shared(struct cache_shared_get *get, struct hs_str value)
+{
+    struct api_kept *kept = HS_CONTAINER(get, struct api_kept, shared);
+    struct api_hold *hold = kept->r->hold;
+    const struct cache_shared_reader reader = {.catalog = get->catalog,
+                                               .token = kept->ask.token,
+                                               .ttl_max = kept->ttl,
+                                               .now = hs_now_us(),
+                                               .wall = hs_wall_now(),
+                                               .route = kept->r->req->route};
+    struct cache_entry *entry = cache_shared_take(kept->worker->shared, kept->flight, value,
+                                                  &reader);
+    struct hs_err err = {0};
+
+    if (entry) {
+        kept->flight = NULL;
+        hs_identity_unref(kept->as);
+        kept->as = NULL;
+        reply_entry(kept->worker, kept->r->req, entry, reader.now, FROM_SHARED);
+        api_hold_release(hold);
+        return;
+    }
+    if (ask_database(kept, &err))
+        reply_failed(kept->r, &err);
+}
+
+/* true: on_shared() follows. */
+static bool ask_shared(struct api_kept *kept)
+{
+    struct cache_shared *shared = kept->worker->shared;
+
+    if (!shared)
+        return false;
+    kept->shared = (struct cache_shared_get){.catalog = catalog_of(kept->r), .done = on_shared};
+    return !kept->ask.is_fresh && cache_shared_get(shared, kept->flight, &kept->shared);
+}
+
 /* The leader asks for others, too: whether its own client stays is no matter then. */
 static hs_status get(struct api_kept *kept, struct hs_err *reterr)
 {
@@ -317,20 +391,20 @@ static hs_status get(struct api_kept *kept, struct hs_err *reterr)
     case CACHE_HIT:
         hs_identity_unref(kept->as);
         kept->as = NULL;
-        reply_entry(kept->worker, kept->r->req, entry, kept->ask.now, /* is_joined= */ false);
+        reply_entry(kept->worker, kept->r->req, entry, kept->ask.now, FROM_STORE);
         api_hold_release(hold);
         return HS_OK;
     case CACHE_JOIN:
         return HS_OK;
     case CACHE_LEAD:
         kept->r->query.is_unwanted = NULL;
+        if (ask_shared(kept))
+            return HS_OK;
         break;
     case CACHE_BYPASS:
         break;
     }
-    hs_metric_cache(kept->r->req->metrics, kept->r->req->route,
-                    kept->flight ? HS_CACHE_MISS : HS_CACHE_BYPASS);
-    return ask_alone(kept, reterr);
+    return ask_database(kept, reterr);
 }
 
 /* What it depends on, and as whom it is asked. */
@@ -359,26 +433,37 @@ static hs_status prepare(struct api_kept *kept, const char *const *key, struct a
     return HS_OK;
 }
 
+hs_status api_kept_question(struct api_kept *kept, const char *const *key,
+                            struct api_depend *ret_depend, struct hs_err *reterr)
+{
+    struct api_request *r = kept->r;
+    struct hs_buf *scratch = &kept->worker->scratch;
+    hs_status status = prepare(kept, key, ret_depend, reterr);
+
+    if (status || !kept->is_keepable)
+        return status;
+    write_key(r, kept->as, scratch);
+    if (hs_buf_failed(scratch))
+        return hs_fail_memory(reterr);
+    kept->ask = (struct cache_ask){.key = hs_buf_str(scratch),
+                                   .hash = hs_hash(hs_buf_str(scratch)),
+                                   .generation = r->hold->model->generation,
+                                   .tags = ret_depend->tags,
+                                   .n_tags = ret_depend->n_tags,
+                                   .now = hs_now_us()};
+    return HS_OK;
+}
+
 static hs_status start(struct api_kept *kept, const char *const *key, const struct wishes *wishes,
                        struct hs_err *reterr)
 {
     struct api_request *r = kept->r;
-    struct hs_buf *scratch = &kept->worker->scratch;
     struct api_depend depend;
-    hs_status status = prepare(kept, key, &depend, reterr);
+    hs_status status = api_kept_question(kept, key, &depend, reterr);
 
     if (!status && kept->is_keepable && !wishes->keeps_none) {
-        write_key(r, kept->as, scratch);
-        if (hs_buf_failed(scratch))
-            return hs_fail_memory(reterr);
-        kept->ask = (struct cache_ask){.key = hs_buf_str(scratch),
-                                       .hash = hs_hash(hs_buf_str(scratch)),
-                                       .generation = r->hold->model->generation,
-                                       .tags = depend.tags,
-                                       .n_tags = depend.n_tags,
-                                       .token = wishes->token,
-                                       .is_fresh = wishes->is_fresh,
-                                       .now = hs_now_us()};
+        kept->ask.token = wishes->token;
+        kept->ask.is_fresh = wishes->is_fresh;
         api_memo_put(kept->worker->memo, r->req,
                      &(struct api_memo_key){kept->ask.key, kept->ask.hash, r->req->route});
         return get(kept, reterr);
@@ -431,6 +516,6 @@ bool api_kept_hit(struct api_worker *worker, struct http_req *req)
     if (!entry)
         return false;
     req->route = key.route;
-    reply_entry(worker, req, entry, ask.now, /* is_joined= */ false);
+    reply_entry(worker, req, entry, ask.now, FROM_STORE);
     return true;
 }

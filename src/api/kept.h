@@ -13,7 +13,7 @@
 #define API_KEPT_H
 
 #include "api/cost.h"
-#include "cache/store.h"
+#include "cache/shared.h"
 
 /* Of one read; in the request's arena. */
 struct api_kept {
@@ -23,6 +23,7 @@ struct api_kept {
     struct hs_identity *as;      /* a reference; NULL: the caller himself */
     struct cache_flight *flight; /* we ask for all */
     struct cache_joiner joiner;
+    struct cache_shared_get shared;
     struct cache_ask ask;
     enum cache_why missed; /* why it was no hit */
     bool is_keepable;      /* else the cache was not asked */
@@ -43,6 +44,16 @@ bool api_kept_hit(struct api_worker *worker, struct http_req *req);
  */
 hs_status api_kept_run(struct api_worker *worker, struct api_request *r, const char *const *key,
                        api_run_f *run, struct hs_err *reterr) hs_must_check;
+
+struct api_depend;
+
+/*
+ * What the cache would be asked: fills is_keepable, as, ttl and ask of `kept`, whose r and worker are set; ask.key
+ * lives in the worker's scratch, ask.tags in *ret_depend. The identity's reference ends with api_kept_fail().
+ * errors HS_E_MEMORY
+ */
+hs_status api_kept_question(struct api_kept *kept, const char *const *key,
+                            struct api_depend *ret_depend, struct hs_err *reterr) hs_must_check;
 
 /*
  * The answer: keeps it if it may be, and answers the request. etag has its quotes, or is empty; vary is a

@@ -149,7 +149,8 @@ static bool is_covered(void *arg, struct cache_entry *entry)
 
     if ((what->table != CACHE_NO_INDEX && !has_table(entry, what->table)) ||
         (what->contains.p && !memmem(key.p, key.n, what->contains.p, what->contains.n)) ||
-        (what->pattern.p && !matches(key, what->pattern)))
+        (what->pattern.p && !matches(key, what->pattern)) ||
+        (what->covers && !what->covers(what->arg, entry)))
         return false;
     purge->purged.entries++;
     purge->purged.bytes += entry->bytes;
@@ -164,6 +165,11 @@ struct cache_purged cache_purge(struct cache_store *store, const struct cache_pu
     atomic_fetch_add(&store->purges, 1);
     walk_all(store, is_covered, &purge);
     return purge.purged;
+}
+
+void cache_purge_shared(struct cache_store *store, struct hs_wall before)
+{
+    atomic_store(&store->shared_since, before.us);
 }
 
 /* ---- top ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One block an entry: the struct, its tags, then key, headers, ETag, content type and body, each without a NUL.
+ * One block an entry: the struct, its tags, then key, headers, ETag, content type, body and target, without a NUL.
  * One allocation costs one rounding of the allocator and one miss of the processor's cache less than five, and
  * lengths of 32 bits replace five slices. The block is written before anybody else can see it, and never after,
  * but for the store's own links and counters.
@@ -36,6 +36,11 @@ void cache_entry_unref_all(struct cache_entry *chain)
     }
 }
 
+static struct hs_str target_of(const struct cache_answer *answer)
+{
+    return answer->target.n > CACHE_TARGET_MAX ? HS_STR("") : answer->target;
+}
+
 size_t cache_entry_size(const struct cache_flight *flight, const struct cache_answer *answer)
 {
     const size_t fixed = sizeof(struct cache_entry) + flight->n_tags * sizeof(struct cache_tag);
@@ -45,7 +50,7 @@ size_t cache_entry_size(const struct cache_flight *flight, const struct cache_an
         flight->key.n > UINT32_MAX / 4)
         return SIZE_MAX;
     return fixed + flight->key.n + answer->headers.n + answer->etag.n + answer->content_type.n +
-           answer->body.n;
+           answer->body.n + target_of(answer).n;
 }
 
 static char *put(char *to, struct hs_str s)
@@ -71,7 +76,8 @@ struct cache_entry *cache_entry_new(const struct cache_flight *flight,
                                   .expires_at = now + answer->ttl < now ? UINT64_MAX
                                                                         : now + answer->ttl,
                                   .hash = flight->hash,
-                                  .route = answer->route,
+                                  .route = (uint16_t)answer->route,
+                                  .target_n = (uint16_t)target_of(answer).n,
                                   .key_n = (uint32_t)flight->key.n,
                                   .headers_n = (uint32_t)answer->headers.n,
                                   .body_n = (uint32_t)answer->body.n,
@@ -86,6 +92,7 @@ struct cache_entry *cache_entry_new(const struct cache_flight *flight,
     to = put(to, answer->headers);
     to = put(to, answer->etag);
     to = put(to, answer->content_type);
-    (void)put(to, answer->body);
+    to = put(to, answer->body);
+    (void)put(to, target_of(answer));
     return entry;
 }

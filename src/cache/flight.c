@@ -186,6 +186,7 @@ struct landing {
     struct cache_moment moment; /* the flight's */
     hs_us now;
     struct hs_list joiners; /* taken from the flight */
+    bool is_kept;           /* its entry is in the store */
 };
 
 /* Under the shard's lock: from here on nobody can join. */
@@ -340,6 +341,7 @@ static void keep(struct landing *landing, struct cache_entry *entry)
         cache_entry_ref(entry);
         cache_link(store, landing->shard, entry);
     }
+    landing->is_kept = is_kept;
     land_locked(landing, VERDICT_KEPT);
     pthread_mutex_unlock(&landing->shard->lock);
     pthread_mutex_unlock(&store->lock);
@@ -381,7 +383,8 @@ static struct cache_entry *land_kept(struct landing *landing, const struct cache
     return entry;
 }
 
-void cache_fill(struct cache_flight *flight, const struct cache_answer *answer, hs_us now)
+struct cache_entry *cache_fill_kept(struct cache_flight *flight, const struct cache_answer *answer,
+                                    hs_us now)
 {
     struct landing landing = landing_of(flight, now);
     struct cache_entry *entry = NULL;
@@ -400,6 +403,41 @@ void cache_fill(struct cache_flight *flight, const struct cache_answer *answer, 
         land(&landing, verdict);
     }
     tell(&landing, entry);
-    cache_entry_unref(entry);
     finish(&landing);
+    if (landing.is_kept)
+        return entry;
+    cache_entry_unref(entry);
+    return NULL;
+}
+
+void cache_fill(struct cache_flight *flight, const struct cache_answer *answer, hs_us now)
+{
+    cache_entry_unref(cache_fill_kept(flight, answer, now));
+}
+
+struct cache_entry *cache_fill_shared(struct cache_flight *flight,
+                                      const struct cache_answer *answer,
+                                      const struct cache_moment *moment, struct cache_token token,
+                                      hs_us now)
+{
+    const struct cache_state *state = flight->store->setup.state;
+    struct landing landing = landing_of(flight, now);
+    size_t size = cache_entry_size(flight, answer);
+    struct cache_entry *entry;
+    struct cache_view view;
+
+    if (!answer->ttl || !fits(flight->store, size) || !cache_may_hit(state, token, now, &view) ||
+        !cache_is_valid(state, &view, moment, flight->tags, flight->n_tags))
+        return NULL;
+    entry = cache_entry_new(flight, moment, answer, size, now);
+    if (!entry || !fits(flight->store, entry->bytes)) {
+        cache_entry_unref(entry);
+        return NULL;
+    }
+    hs_list_init(&landing.joiners);
+    landing.moment = *moment;
+    keep(&landing, entry);
+    tell(&landing, entry);
+    finish(&landing);
+    return entry;
 }

@@ -30,6 +30,7 @@ hs_status cache_state_new(const struct cache_state_setup *setup, struct cache_st
         return hs_fail_memory(reterr);
     state->setup = *setup;
     state->mask = setup->stamps - 1;
+    atomic_init(&state->catalog_floor, CACHE_NEVER);
     pthread_mutex_init(&state->registry, NULL);
     pthread_mutex_init(&state->barrier_lock, NULL);
     pthread_mutex_init(&state->waiting_lock, NULL);
@@ -101,6 +102,11 @@ bool cache_may_hit(const struct cache_state *state, struct cache_token token, hs
 {
     load_view(state, ret_view);
     return cache_rule_position(ret_view, token, now, state->setup.max_staleness);
+}
+
+uint64_t cache_catalog_floor(const struct cache_state *state)
+{
+    return state_load(&state->catalog_floor);
 }
 
 hs_us cache_proof_at(const struct cache_state *state)
@@ -414,9 +420,18 @@ void cache_feed_fence(struct cache_state *state, uint64_t fence)
     state_raise(&state->fence, fence);
 }
 
+/* A sample taken after the change was noticed is behind the change, and the position is behind the sample. */
 void cache_feed_proof(struct cache_state *state, hs_us sampled_at)
 {
     state_raise(&state->proof_at, sampled_at);
+    if (state_load(&state->catalog_floor) == CACHE_NEVER && sampled_at >= state->catalog_at)
+        state_store(&state->catalog_floor, state_load(&state->position));
+}
+
+void cache_feed_catalog(struct cache_state *state, hs_us now)
+{
+    state->catalog_at = now;
+    state_store(&state->catalog_floor, CACHE_NEVER);
 }
 
 void cache_feed_poll(struct cache_state *state, uint64_t generation, hs_us polled_at)

@@ -54,6 +54,8 @@ enum { CACHE_COLUMNS_MAX = 8 };
 
 /* Dense index of a table (its oid), known from now on; CACHE_NO_INDEX beyond tables_max. */
 uint32_t cache_table(struct cache_state *state, uint32_t oid);
+/* Its oid; 0 = there is no such table. */
+uint32_t cache_table_oid(const struct cache_state *state, uint32_t table);
 /* Is the table in the stream, as far as is known? If not, an answer that depends on it is not worth keeping. */
 bool cache_table_is_coherent(const struct cache_state *state, uint32_t table);
 
@@ -104,6 +106,12 @@ bool cache_may_hit(const struct cache_state *state, struct cache_token token, hs
 /* Second half; the epoch is looked at again behind the stamps. */
 bool cache_is_valid(const struct cache_state *state, const struct cache_view *view,
                     const struct cache_moment *entry, const struct cache_tag *tags, size_t n_tags);
+
+/*
+ * From where on the catalog is known to be the one of the present generation: another node's answer with a lower
+ * fence may be of a catalog between two that look alike. To be read after the view. CACHE_NEVER: not known yet.
+ */
+uint64_t cache_catalog_floor(const struct cache_state *state);
 
 /* When the cache was last proven to be up to date; 0 = not yet. For Age. */
 hs_us cache_proof_at(const struct cache_state *state);
@@ -172,6 +180,8 @@ void cache_feed_truncate(struct cache_state *state, uint32_t oid, uint64_t stamp
 void cache_feed_position(struct cache_state *state, uint64_t position);
 void cache_feed_fence(struct cache_state *state, uint64_t fence);
 void cache_feed_proof(struct cache_state *state, hs_us sampled_at);
+/* The catalog was found to be another one, not after `now`. Before its generation is told by cache_feed_poll(). */
+void cache_feed_catalog(struct cache_state *state, hs_us now);
 /* The catalog was looked at at that time; a new generation if it changed. */
 void cache_feed_poll(struct cache_state *state, uint64_t generation, hs_us polled_at);
 /* Shapes wait for their floor: call cache_feed_position() at the next boundary of transactions. */

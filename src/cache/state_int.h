@@ -104,6 +104,8 @@ struct cache_state {
     _Atomic uint64_t generation;
     _Atomic uint64_t proof_at;
     _Atomic uint64_t poll_at;
+    _Atomic uint64_t catalog_floor;
+    hs_us catalog_at; /* the feed's: the present generation was noticed by then */
 
     pthread_mutex_t barrier_lock;
     struct state_barrier barriers[STATE_BARRIERS_MAX]; /* the latest last */

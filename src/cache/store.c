@@ -278,6 +278,37 @@ struct cache_entry *cache_hit(struct cache_store *store, const struct cache_ask 
     return get.entry;
 }
 
+static bool is_unfit(struct cache_shard *shard, const struct cache_ask *ask)
+{
+    bool is_unfit;
+
+    pthread_mutex_lock(&shard->lock);
+    is_unfit = cache_unfit_is(shard, ask->hash, ask->now);
+    pthread_mutex_unlock(&shard->lock);
+    return is_unfit;
+}
+
+enum cache_why cache_look(struct cache_store *store, const struct cache_ask *ask,
+                          struct cache_entry **ret_entry)
+{
+    struct get get = {.store = store, .shard = cache_shard_of(store, ask->hash), .ask = ask};
+    struct cache_moment moment;
+
+    get.may_hit = cache_may_hit(store->setup.state, ask->token, ask->now, &get.view);
+    get.entry = *ret_entry = cache_peek(store, ask->key, ask->hash);
+    if (!get.may_hit)
+        return why_not(&get);
+    if (get.entry)
+        return judge(&get);
+    if (is_unfit(get.shard, ask))
+        return CACHE_WHY_UNFIT;
+    if (!cache_moment_now(store->setup.state, ask->generation, &moment))
+        return CACHE_WHY_NOT_PROVEN;
+    return cache_is_valid(store->setup.state, &get.view, &moment, ask->tags, ask->n_tags)
+               ? CACHE_WHY_ABSENT
+               : CACHE_WHY_SETTLING;
+}
+
 /* It can never be served again, to nobody. */
 static void bury(struct get *get, enum cache_why why)
 {

@@ -50,8 +50,9 @@ struct cache_entry {
     hs_us stored_at;
     hs_us expires_at;
     uint64_t hash;  /* of key */
-    uint32_t route; /* for the metrics */
+    uint16_t route; /* for the metrics */
     /* private: read them through the functions below */
+    uint16_t target_n;
     uint32_t key_n;
     uint32_t headers_n;
     uint32_t body_n;
@@ -100,6 +101,12 @@ static inline struct hs_str cache_entry_body(const struct cache_entry *entry)
     return hs_strn(cache_entry_content_type(entry).p + entry->content_type_n, entry->body_n);
 }
 
+/* The request line's target that first led to it: one of many, for people and for warming; empty = not told. */
+static inline struct hs_str cache_entry_target(const struct cache_entry *entry)
+{
+    return hs_strn(cache_entry_body(entry).p + entry->body_n, entry->target_n);
+}
+
 void cache_entry_ref(struct cache_entry *entry);
 /* NULL is allowed. */
 void cache_entry_unref(struct cache_entry *entry);
@@ -144,7 +151,7 @@ enum cache_why {
     CACHE_WHY_ABSENT,      /* was never there, or was evicted */
     CACHE_WHY_INVALIDATED, /* a tag was stamped, a floor raised */
     CACHE_WHY_EXPIRED,
-    CACHE_WHY_SETTLING,   /* a change is not past the fence yet, the catalog not read again */
+    CACHE_WHY_SETTLING,    /* a change is not past the fence yet, the catalog not read again */
     CACHE_WHY_NOT_PROVEN, /* the proof is too old, a barrier stands, no feed */
     CACHE_WHY_TOKEN,      /* the reader's token is not passed */
     CACHE_WHY_UNFIT,      /* this key is not kept for a while */
@@ -164,14 +171,17 @@ enum cache_got cache_get(struct cache_store *store, const struct cache_ask *ask,
  */
 struct cache_entry *cache_hit(struct cache_store *store, const struct cache_ask *ask);
 
+enum { CACHE_TARGET_MAX = 2048 };
+
 /* The answer's parts; copied. */
 struct cache_answer {
     struct hs_str content_type;
     struct hs_str headers;
     struct hs_str etag;
     struct hs_str body;
+    struct hs_str target; /* not kept where it is longer than CACHE_TARGET_MAX */
     hs_us ttl;
-    uint32_t route;
+    uint32_t route; /* below HS_ROUTES_MAX */
     /* Of the connection that ran the statement: another one than the flight's is not kept; nor is NONE. */
     uint64_t epoch;
 };
@@ -181,6 +191,17 @@ struct cache_answer {
  * it allows. The flight is gone.
  */
 void cache_fill(struct cache_flight *flight, const struct cache_answer *answer, hs_us now);
+/* The same; returns the entry, with a reference, if it is in the store now. */
+struct cache_entry *cache_fill_kept(struct cache_flight *flight, const struct cache_answer *answer,
+                                    hs_us now) hs_must_check;
+/*
+ * Ends a flight with an answer that another node kept, with that answer's own moment, if the rule allows it now to a
+ * reader with this token. NULL: it does not, and the flight goes on. Else the entry, with a reference.
+ */
+struct cache_entry *cache_fill_shared(struct cache_flight *flight,
+                                      const struct cache_answer *answer,
+                                      const struct cache_moment *moment, struct cache_token token,
+                                      hs_us now) hs_must_check;
 /*
  * Ends it without an answer: those who joined are told so. is_unfit: the key is not worth trying for a while,
  * counted from when it was asked for (too long, an error).
@@ -202,12 +223,17 @@ struct cache_purge {
     uint32_t table;         /* CACHE_NO_INDEX = any */
     struct hs_str contains; /* in the key; p == NULL = any */
     struct hs_str pattern;  /* of the key, with '*'; p == NULL = any */
+    /* Asked last, under the store's locks: short, and no call of the store. NULL = any. */
+    bool (*covers)(void *arg, const struct cache_entry *entry);
+    void *arg;
 };
 struct cache_purged {
     uint64_t entries;
     uint64_t bytes;
 };
 struct cache_purged cache_purge(struct cache_store *store, const struct cache_purge *what);
+/* With a purge: answers that nodes shared before that time are not taken any more. Any thread. */
+void cache_purge_shared(struct cache_store *store, struct hs_wall before);
 
 /* Calls each() for the n entries with the most hits, the best first; entries live during the call only. */
 hs_status cache_top(struct cache_store *store, size_t n,
@@ -225,6 +251,12 @@ struct cache_store_stats {
     uint64_t flights; /* under way */
 };
 void cache_stats(struct cache_store *store, struct cache_store_stats *ret_stats);
+/*
+ * What a reader would be told, without consequences: WHY_NONE = a hit. *ret_entry is what is there, good or not, with
+ * a reference; NULL = nothing.
+ */
+enum cache_why cache_look(struct cache_store *store, const struct cache_ask *ask,
+                          struct cache_entry **ret_entry);
 /* The entry of that key, with a reference, whatever the rule says of it; NULL if there is none. */
 struct cache_entry *cache_peek(struct cache_store *store, struct hs_str key, uint64_t hash);
 

@@ -81,6 +81,7 @@ struct cache_store {
     uint64_t evicted;
 
     _Atomic(uint64_t) purges;
+    _Atomic(int64_t) shared_since; /* wall clock, µs; of cache_purge_shared() */
     _Atomic(uint64_t) expired;
     _Atomic(uint64_t) invalidated;
     _Atomic(uint64_t) refused;

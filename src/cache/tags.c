@@ -182,6 +182,13 @@ uint32_t cache_table(struct cache_state *state, uint32_t oid)
     return table;
 }
 
+uint32_t cache_table_oid(const struct cache_state *state, uint32_t table)
+{
+    return table < atomic_load_explicit(&state->n_tables, memory_order_acquire)
+               ? state->tables[table].oid
+               : 0;
+}
+
 bool cache_table_is_coherent(const struct cache_state *state, uint32_t table)
 {
     return table != CACHE_NO_INDEX && state_load(&state->tables[table].floor) != CACHE_NEVER;

@@ -3,6 +3,7 @@
  * The admin socket: HTTP on a unix socket, for what the operator of this process may ask of it.
  *
  *     POST /admin/pause?timeout=60s   POST /admin/resume   POST /admin/reload   GET /admin/status
+ *     /admin/cache/...: admin_cache.c
  *
  * The rule: whoever may open the socket may do all of it; its mode, 0600, is the only gate, so no token is
  * asked for and it is never a TCP port. The first worker reads the requests; the control thread, which owns
@@ -16,8 +17,7 @@
 #include "net/listen.h"
 
 enum {
-    ADMINS_MAX = 64,      /* requests under way: an operator and a few scripts */
-    CONNECTIONS_MAX = 64, /* the same */
+    CONNECTIONS_MAX = 64, /* an operator and a few scripts */
     BACKLOG = 16,
     BODY_MAX = 65536 /* the longest answer names every option */
 };
@@ -83,7 +83,7 @@ static hs_status ask(struct serve_worker *w, struct http_req *req, enum serve_ve
 
     if (status)
         return status;
-    if (w->admins >= ADMINS_MAX)
+    if (w->admins >= SERVE_ADMINS_MAX)
         return hs_fail(reterr, HS_E_BUSY, "too many requests on the admin socket");
     admin = hs_calloc(1, sizeof(*admin));
     if (!admin)
@@ -136,7 +136,7 @@ static const struct http_handler reload_handler = {"admin reload", handle_reload
 hs_status serve_admin_new(struct serve_worker *w, const struct http_limits *limits,
                           struct hs_err *reterr)
 {
-    const struct http_route routes[SERVE_ADMIN_ROUTES] = {
+    const struct http_route routes[SERVE_ADMIN_ROUTES - SERVE_ADMIN_CACHE_ROUTES] = {
         {"/admin/status", HTTP_ROUTE_EXACT, HTTP_GET, true, &status_handler, w},
         {"/admin/pause", HTTP_ROUTE_EXACT, HTTP_POST, true, &pause_handler, w},
         {"/admin/resume", HTTP_ROUTE_EXACT, HTTP_POST, true, &resume_handler, w},
@@ -154,6 +154,7 @@ hs_status serve_admin_new(struct serve_worker *w, const struct http_limits *limi
     int fd;
 
     memcpy(w->admin_routes, routes, sizeof(routes));
+    serve_admin_cache_routes(w, w->admin_routes + HS_LEN(routes));
     setup.limits.connections_max = CONNECTIONS_MAX;
     status = net_listen_unix(w->serve->boot->admin_socket.p, BACKLOG, &fd, reterr);
     if (status)

@@ -29,6 +29,7 @@ extern const size_t cmd_table_len;
 const struct cmd *cmd_find(const char *name);
 
 int cmd_admin(int argc, char **argv);
+int cmd_cache(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_demo(int argc, char **argv);

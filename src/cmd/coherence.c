@@ -76,6 +76,8 @@ static void on_catalog(void *ctx, uint64_t generation, hs_us looked_at)
     struct coherence *c = ctx;
     uint64_t before = atomic_load(&c->generation);
 
+    if (generation != before)
+        cache_feed_catalog(c->cache.state, hs_now_us());
     cache_feed_poll(c->cache.state, generation, looked_at);
     atomic_store(&c->generation, generation);
     if (generation != before)

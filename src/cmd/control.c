@@ -19,6 +19,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/control_int.h"
+#include "cmd/warm.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "net/crypto.h"
@@ -534,6 +535,8 @@ static int run(struct control *c)
     refuse_admins(c);
     serve_drain_workers(s);
     code = wait_drained(c);
+    if (s->coherence)
+        serve_warm_save(coherence_cache(s->coherence), c->source->conf->conf);
     return outcome == SERVE_FATAL ? CMD_FAILED : code;
 }
 

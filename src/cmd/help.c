@@ -31,6 +31,15 @@ const struct cmd cmd_table[] = {
      "status  says whether it is paused, and counts connections and waiting statements\n\n"
      "The server is found by its admin.socket: --socket, or that of the configuration, or the demo's.",
      cmd_admin},
+    {"cache", "stats | top | purge | explain URL", "look into a running server's cache",
+     "stats    what is kept, what became of requests, and how fresh the cache is proven to be\n"
+     "top      the kept answers with the most hits\n"
+     "purge    forgets what one of --table, --tenant, --user, --pattern and --all covers, and says how much\n"
+     "         that was\n"
+     "explain  says of an address under which key its answer is kept and what it depends on, whether it would\n"
+     "         be a hit now and why not, and what ends it; asks the database nothing\n\n"
+     "The server is found by its admin.socket: --socket, or that of the configuration, or the demo's.",
+     cmd_cache},
     {"config", "check | show | reference [options|errors|metrics|man]",
      "check, show or explain the options",
      "check      says whether the configuration is right, and what is unset but advisable\n"

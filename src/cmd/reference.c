@@ -93,6 +93,7 @@ void cmd_reference_metrics(struct hs_buf *out)
     static const char *const types[] = {
         [HS_METRIC_COUNTER] = "counter",
         [HS_METRIC_GAUGE] = "gauge",
+        [HS_METRIC_AGE] = "gauge",
         [HS_METRIC_HISTOGRAM] = "histogram",
     };
 

@@ -18,8 +18,11 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "cache/store.h"
+#include "cache/shared.h"
 #include "cmd/cmd.h"
 #include "cmd/serve_int.h"
+#include "cmd/warm.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -210,11 +213,9 @@ static void on_swept(struct net_work *work)
 }
 
 /* Off the loop, since it may look at many. If it cannot be started now, the next tick tries again. */
-static void start_sweep(struct serve_worker *w)
+static void start_sweep(struct serve_worker *w, hs_us now)
 {
-    hs_us now = hs_now_us();
-
-    if (w->index || !w->serve->coherence || w->is_sweeping || now < w->sweep_at)
+    if (w->is_sweeping || now < w->sweep_at)
         return;
     w->sweep = (struct net_work){.run = sweep, .done = on_swept};
     if (net_work_start(w->loop, &w->sweep, NULL))
@@ -223,12 +224,43 @@ static void start_sweep(struct serve_worker *w)
     w->sweep_at = now + SWEEP_INTERVAL;
 }
 
+/* Read from time to time, since nobody but the store itself counts them. */
+static void publish_cache(struct serve_worker *w, hs_us now)
+{
+    const struct api_cache *cache = coherence_cache(w->serve->coherence);
+    hs_us proof_at = cache_proof_at(cache->state);
+    struct cache_store_stats stats;
+
+    cache_stats(cache->store, &stats);
+    hs_metric_set(w->metrics, HS_M_CACHE_ENTRIES, stats.entries);
+    hs_metric_set(w->metrics, HS_M_CACHE_BYTES, stats.bytes);
+    hs_metric_set(w->metrics, HS_M_CACHE_FLIGHTS, stats.flights);
+    hs_metric_set(w->metrics, HS_M_CACHE_EVICTED, stats.evicted);
+    hs_metric_set(w->metrics, HS_M_CACHE_EXPIRED, stats.expired);
+    hs_metric_set(w->metrics, HS_M_CACHE_INVALIDATED, stats.invalidated);
+    hs_metric_set(w->metrics, HS_M_CACHE_REFUSED, stats.refused);
+    /* Never proven is as old as the process. */
+    proof_at = proof_at ? proof_at : w->serve->state.started_at;
+    hs_metric_set(w->metrics, HS_M_CACHE_PROOF_AGE, now > proof_at ? now - proof_at : 0);
+}
+
+static void tend_cache(struct serve_worker *w)
+{
+    hs_us now = hs_now_us();
+
+    if (w->index || !w->serve->coherence)
+        return;
+    start_sweep(w, now);
+    publish_cache(w, now);
+    serve_warm_tick(w->warm, now);
+}
+
 static void on_tick(void *arg)
 {
     struct serve_worker *w = arg;
     struct pg_pool_state state;
 
-    start_sweep(w);
+    tend_cache(w);
     pg_pool_state(w->pool, &state);
     if (state.is_up == w->pool_was_up)
         return;
@@ -240,6 +272,41 @@ static void on_tick(void *arg)
         atomic_fetch_add(&w->serve->state.pools_up, 1);
     else
         atomic_fetch_sub(&w->serve->state.pools_up, 1);
+}
+
+static void on_shared_changed(void *ctx, bool is_up, const struct hs_err *why)
+{
+    const struct serve_worker *w = ctx;
+
+    hs_log_begin(is_up ? HS_LOG_INFO : HS_LOG_WARN, is_up ? "redis is up" : "redis is down");
+    hs_log_int("worker", w->index);
+    if (why)
+        hs_log_err(why);
+    hs_log_end();
+}
+
+static hs_status make_shared(struct serve_worker *w, struct hs_err *reterr)
+{
+    const struct conf *c = w->conf->conf;
+    const struct cache_shared_setup setup = {
+        .loop = w->loop,
+        .metrics = w->metrics,
+        .state = coherence_cache(w->serve->coherence)->state,
+        .url = c->cache_redis_url,
+        .timeout = c->cache_redis_timeout,
+        .retry_min = c->cache_redis_retry_min,
+        .retry_max = c->cache_redis_retry_max,
+        .inflight_max = c->cache_redis_inflight_max,
+        .entry_max = c->cache_entry_max,
+        .seed = hs_rng_seed(),
+        .changed = on_shared_changed,
+        .ctx = w,
+    };
+    hs_status status = cache_shared_new(&setup, &w->shared, reterr);
+
+    if (!status)
+        api_worker_set_shared(w->api, w->shared);
+    return status;
 }
 
 static hs_status make_worker(struct serve_worker *w, struct serve_conf *conf, struct hs_err *reterr)
@@ -259,10 +326,14 @@ static hs_status make_worker(struct serve_worker *w, struct serve_conf *conf, st
         status = api_worker_new(w->loop, w->pool,
                                 w->serve->coherence ? coherence_cache(w->serve->coherence) : NULL,
                                 &w->api, reterr);
+    if (!status && w->serve->coherence && conf->conf->cache_redis_url.n)
+        status = make_shared(w, reterr);
     if (!status)
         status = make_http(w, reterr);
     if (!status && w->index == 0 && w->conf->conf->admin_socket.n)
         status = make_admin(w, reterr);
+    if (!status && w->index == 0 && w->serve->coherence)
+        status = serve_warm_new(w, &w->warm, reterr);
     if (!status)
         status = net_timer_new(w->loop, on_tick, w, &w->tick, reterr);
     if (!status)
@@ -422,6 +493,7 @@ static void on_drain_mail(struct net_mail *mail)
     struct serve_worker *w = HS_CONTAINER(mail, struct serve_worker, drain_mail);
     hs_us bound = w->conf->conf->server_drain_timeout;
 
+    serve_warm_stop(w->warm);
     w->draining = w->admin ? 2 : 1;
     http_server_drain(w->http, bound, on_http_drained, w);
     if (w->admin)
@@ -447,6 +519,7 @@ void serve_free_workers(struct serve *s)
             (void)pthread_join(w->thread, NULL);
         if (w->loop)
             net_loop_deliver(w->loop); /* a model may still be in the mail */
+        cache_shared_free(w->shared); /* who still waits for it is answered by the others */
         http_server_free(w->admin);
         http_server_free(w->http);
         api_worker_free(w->api);
@@ -454,6 +527,7 @@ void serve_free_workers(struct serve *s)
         pg_pool_free(w->pool);
         net_timer_free(w->tick);
         net_loop_free(w->loop);
+        serve_warm_free(w->warm);
         serve_conf_unref(w->conf);
     }
     hs_free(s->workers);
@@ -574,8 +648,13 @@ static hs_status make_coherence(struct serve *s, struct hs_err *reterr)
 {
     const struct coherence_setup setup = {.conf = s->boot, .changed = on_catalog_changed, .ctx = s};
 
+    hs_status status;
+
     atomic_flag_clear(&s->catalog_noted);
-    return coherence_new(&setup, &s->coherence, reterr);
+    status = coherence_new(&setup, &s->coherence, reterr);
+    if (!status)
+        s->state.cache = coherence_cache(s->coherence)->state;
+    return status;
 }
 
 int serve_run(const struct conf *conf, const struct serve_hooks *hooks)

@@ -21,10 +21,14 @@
 #include "observe/observe.h"
 #include "pg/pool.h"
 
-enum { SERVE_ROUTES = 8, SERVE_STEPS = 4, SERVE_ADMIN_ROUTES = 4 };
+enum { SERVE_ROUTES = 8, SERVE_STEPS = 4, SERVE_ADMIN_CACHE_ROUTES = 4, SERVE_ADMIN_ROUTES = 8 };
+
+/* Requests under way on the admin socket: an operator and a few scripts. */
+enum { SERVE_ADMINS_MAX = 64 };
 
 struct serve;
 struct serve_worker;
+struct serve_warm;
 
 /* A configuration in force, counted. */
 struct serve_conf {
@@ -89,6 +93,7 @@ struct serve_worker {
     struct pg_pool *pool;
     struct edge_auth *auth;
     struct api_worker *api;
+    struct cache_shared *shared; /* NULL without cache.redis.url */
     struct http_server *http;
     struct http_server *admin;                 /* first worker only, and only with admin.socket */
     struct http_route routes[2][SERVE_ROUTES]; /* one in use, one for the next configuration */
@@ -102,6 +107,7 @@ struct serve_worker {
     hs_us pause_until;
     struct serve_note paused_note;
     struct serve_note resumed_note;
+    struct serve_warm *warm; /* first worker only, with a cache; NULL = none */
     unsigned admins;       /* requests of the admin socket under way */
     struct net_work sweep; /* first worker only */
     bool is_sweeping;
@@ -156,6 +162,9 @@ void serve_conf_unref(struct serve_conf *conf);
 /* admin_socket.c: the HTTP server on admin.socket, on the first worker's loop. */
 hs_status serve_admin_new(struct serve_worker *w, const struct http_limits *limits,
                           struct hs_err *reterr) hs_must_check;
+/* admin_cache.c: what of it is about the cache. */
+void serve_admin_cache_routes(struct serve_worker *w,
+                              struct http_route to[static SERVE_ADMIN_CACHE_ROUTES]);
 /* admin_socket.c: removes the file, while it is still ours. */
 void serve_admin_hide(struct serve *s);
 /* admin_socket.c, the control thread: sends err or body on its way; the request is not ours any more. */

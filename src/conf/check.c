@@ -14,6 +14,7 @@
 
 #include "conf/conf_int.h"
 #include "conf/limits.h"
+#include "conf/warm.h"
 #include "core/identity.h"
 
 enum { KEY_MIN = 32, APPLICATION_NAME_MAX = 63, SOCKET_PATH_MAX = 107 };
@@ -175,6 +176,26 @@ static hs_status check_limits(struct conf_loader *l)
     return HS_OK;
 }
 
+static hs_status check_warm(struct conf_loader *l)
+{
+    const struct conf_list *list = &l->conf->cache_warm;
+    struct conf_warm one;
+    struct hs_str bad;
+    const char *expected;
+
+    for (size_t i = 0; i < list->n; i++) {
+        if (!conf_parse_warm(list->v[i], &one, &bad, &expected))
+            return fail_text(l, CONF_ID_cache_warm, bad, expected);
+        if (one.role.p && !is_role(l->conf, one.role))
+            return fail_text(l, CONF_ID_cache_warm, one.role,
+                             "a role of auth.roles, or auth.anonymous_role");
+    }
+    if (l->conf->cache_warm_top && !l->conf->cache_warm_file.n)
+        return fail(l, CONF_ID_cache_warm_file, "nothing",
+                    "a path, since cache.warm_top is set (or set that to 0)");
+    return HS_OK;
+}
+
 /* As net/listen.h takes it: "v4:port", "[v6]:port" or "*:port", port 0 (any free one) to 65535. */
 static bool is_address(struct hs_str s)
 {
@@ -274,6 +295,7 @@ hs_status conf_check(struct conf_loader *l)
     CHECK(check_public_key(l));
     CHECK(check_roles(l));
     CHECK(check_limits(l));
+    CHECK(check_warm(l));
     CHECK(check_server(l));
     CHECK(check_path(l));
     if (c->admin_socket.n > SOCKET_PATH_MAX)

@@ -285,9 +285,15 @@ static void render_histogram(struct hs_buf *out, const char *name, struct hs_str
     render_value(out, total);
 }
 
+static void render_age(struct hs_buf *out, const char *name, uint64_t us)
+{
+    hs_buf_printf(out, "%s %llu.%06u\n", name, (unsigned long long)(us / 1000000),
+                  (unsigned)(us % 1000000));
+}
+
 static void render_plain(struct hs_buf *out)
 {
-    static const char *const types[] = {"counter", "gauge", "histogram"};
+    static const char *const types[] = {"counter", "gauge", "histogram", "gauge"};
 
     for (unsigned id = 0; id < HS_M_COUNT; id++) {
         render_head(out, defs[id].name, defs[id].help, types[defs[id].type]);
@@ -295,6 +301,8 @@ static void render_plain(struct hs_buf *out)
             render_histogram(out, defs[id].name, HS_STR(""),
                              offsetof(struct hs_metrics, histogram) +
                                  id * sizeof(struct hs_histogram));
+        else if (defs[id].type == HS_METRIC_AGE)
+            render_age(out, defs[id].name, hs_metric_sum((enum hs_metric_id)id));
         else
             hs_buf_printf(out, "%s %lld\n", defs[id].name,
                           (long long)hs_metric_sum((enum hs_metric_id)id));

@@ -21,7 +21,7 @@ enum hs_metric_id {
     HS_M_COUNT
 };
 
-enum hs_metric_type { HS_METRIC_COUNTER, HS_METRIC_GAUGE, HS_METRIC_HISTOGRAM };
+enum hs_metric_type { HS_METRIC_COUNTER, HS_METRIC_GAUGE, HS_METRIC_HISTOGRAM, HS_METRIC_AGE };
 
 /* What the cache said to a read. */
 enum hs_cache_outcome {

@@ -253,6 +253,25 @@ hs_status edge_auth_identify(struct edge_auth *auth, struct hs_str authorization
     return HS_OK;
 }
 
+hs_status edge_auth_as(const struct edge_auth *auth, struct hs_str role, struct hs_str claims,
+                       struct hs_identity **ret_identity, struct hs_err *reterr)
+{
+    size_t i = 0;
+
+    if (!role.p || (auth->anonymous && hs_str_eq(role, auth->anonymous->role))) {
+        *ret_identity = auth->anonymous ? hs_identity_ref(auth->anonymous) : NULL;
+        return auth->anonymous ? HS_OK
+                               : hs_fail(reterr, HS_E_NO_TOKEN, "there is no auth.anonymous_role");
+    }
+    while (i < auth->rules.n_roles && !hs_str_eq(auth->rules.roles[i], role))
+        i++;
+    if (i == auth->rules.n_roles)
+        return hs_fail(reterr, HS_E_BAD_ROLE, "role \"%.*s\" is not one of auth.roles",
+                       HS_FMT(role));
+    *ret_identity = make_identity(auth, role, claims, /* is_anonymous= */ false);
+    return *ret_identity ? HS_OK : hs_fail_memory(reterr);
+}
+
 static hs_status identify(struct edge_auth *auth, struct http_req *req, struct hs_err *reterr)
 {
     struct hs_str value = HS_STR_NULL;
@@ -289,6 +308,8 @@ static bool run(void *ctx, struct http_req *req)
 
     HS_OBJ(auth, AUTH_MAGIC);
     HS_OBJ(req, HTTP_REQUEST_MAGIC);
+    if (req->identity)
+        return true;
     if (identify(auth, req, &auth->err) == HS_OK && check_body(req, &auth->err) == HS_OK)
         return true;
     http_reply_error(req, &auth->err);

@@ -47,7 +47,15 @@ hs_status edge_auth_identify(struct edge_auth *auth, struct hs_str authorization
                              struct hs_identity **ret_identity, struct hs_err *reterr)
     hs_must_check;
 
-/* ctx: struct edge_auth. Sets req->identity or answers 401/403, or 413 for a body that is more than its role
+/*
+ * The identity of that role with these claims (a JSON object), with the limits of the role, for what the operator has
+ * asked in somebody's name. role p == NULL: who has no token. The caller gets a reference.
+ *   errors  HS_E_NO_TOKEN (there is no anonymous role), HS_E_BAD_ROLE (not of auth.roles), HS_E_MEMORY
+ */
+hs_status edge_auth_as(const struct edge_auth *auth, struct hs_str role, struct hs_str claims,
+                       struct hs_identity **ret_identity, struct hs_err *reterr) hs_must_check;
+
+/* ctx: struct edge_auth. A request that has an identity is the server's own (http/sub.h). Else sets req->identity or answers 401/403, or 413 for a body that is more than its role
  * may send. */
 extern const struct http_step edge_auth_step;
 

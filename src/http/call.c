@@ -174,6 +174,10 @@ void http_call_fill_sub(struct http_call *call, const struct http_req *parent)
 {
     struct http_req *req = &call->req;
 
+    if (!parent) {
+        make_ids(call->server, req, HS_STR_NULL);
+        return;
+    }
     hs_u64_hex(hs_rng_next(&call->server->rng) | 1, req->span_id);
     memcpy(req->trace_id, parent->trace_id, sizeof(req->trace_id));
     req->has_trace = parent->has_trace;

@@ -193,7 +193,7 @@ struct http_call *http_call_new(struct http_server *server, struct http_conn *co
 bool http_call_fill(struct http_call *call, const struct h1_head *head, struct hs_str bytes);
 /* For the answer to a request that could not be read. */
 void http_call_fill_refused(struct http_call *call);
-/* What a sub-request has from its parent: trace, client, host. */
+/* What a sub-request has from its parent: trace, client, host. NULL: a trace of its own. */
 void http_call_fill_sub(struct http_call *call, const struct http_req *parent);
 /* The connection has gone or ends before it: what it was to answer is not wanted any more.
  * Unlinked. */

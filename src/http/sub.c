@@ -81,10 +81,11 @@ static bool is_authorization(const struct http_header *h)
 static bool fill_headers(struct http_req *req, const struct http_sub *sub)
 {
     const struct http_req *parent = sub->parent;
+    size_t n_parent = parent ? parent->n_headers : 0;
     bool has_own = false;
 
     req->headers = hs_arena_alloc(req->arena,
-                                  (sub->n_headers + parent->n_headers) * sizeof(*req->headers));
+                                  (sub->n_headers + n_parent) * sizeof(*req->headers));
     if (!req->headers)
         return false;
     for (size_t i = 0; i < sub->n_headers; i++) {
@@ -93,7 +94,7 @@ static bool fill_headers(struct http_req *req, const struct http_sub *sub)
         req->headers[i].value = hs_str_trim(sub->headers[i].value);
     }
     req->n_headers = sub->n_headers;
-    for (size_t i = 0; i < parent->n_headers && !has_own; i++) {
+    for (size_t i = 0; i < n_parent && !has_own; i++) {
         if (is_authorization(&parent->headers[i]))
             req->headers[req->n_headers++] = parent->headers[i];
     }
@@ -121,10 +122,27 @@ static hs_status fill(struct http_call *call, const struct http_sub *sub, struct
     return fill_headers(req, sub) ? HS_OK : hs_fail_memory(reterr);
 }
 
+/* Whose bounds an answer in pieces is kept under. */
+static struct http_req *payer_of(struct http_call *call)
+{
+    return call->sub->parent ? call->sub->parent : &call->req;
+}
+
+static void adopt(struct http_call *call, const struct http_sub *sub)
+{
+    if (sub->parent) {
+        call->req.is_gone = sub->parent->is_gone;
+        hs_list_append(&http_call_of(sub->parent)->subs, &call->node);
+    } else {
+        call->req.identity = hs_identity_ref(sub->identity);
+    }
+    http_call_fill_sub(call, sub->parent);
+}
+
 void http_sub_run(struct http_sub *sub)
 {
-    struct http_call *parent = http_call_of(sub->parent);
-    struct http_call *call = http_call_new(parent->server, /* conn= */ NULL, hs_now_us());
+    struct http_server *server = sub->parent ? http_call_of(sub->parent)->server : sub->server;
+    struct http_call *call = http_call_new(server, /* conn= */ NULL, hs_now_us());
     const struct http_reply no_memory = {
         .status = 503, .content_type = HS_STR("application/json"), .body = HTTP_NO_MEMORY};
     struct hs_err err;
@@ -136,9 +154,7 @@ void http_sub_run(struct http_sub *sub)
     }
     sub->is_cut = false;
     call->sub = sub;
-    call->req.is_gone = sub->parent->is_gone;
-    hs_list_append(&parent->subs, &call->node);
-    http_call_fill_sub(call, sub->parent);
+    adopt(call, sub);
     if (fill(call, sub, &err) == HS_OK)
         http_router_run(call);
     else
@@ -159,9 +175,9 @@ void http_sub_reply(struct http_call *call, const struct http_reply *reply)
         last.body = HS_STR_NULL;
     hs_metric_request(req->metrics, req->route, reply->status,
                       now > req->started_at ? now - req->started_at : 0);
-    if (req->pg_us > sub->parent->pg_us)
+    if (sub->parent && req->pg_us > sub->parent->pg_us)
         sub->parent->pg_us = req->pg_us; /* they run side by side: the longest counts */
-    http_req_unhold(sub->parent, call->out.n);
+    http_req_unhold(payer_of(call), call->out.n);
     hs_list_remove(&call->node);
     sub->done(sub, &last);
     http_call_free(call);
@@ -185,11 +201,11 @@ void http_sub_chunk(struct http_call *call, struct hs_str data)
 
     if (call->req.is_gone || hs_buf_failed(&call->out) || data.n == 0)
         return;
-    if (http_req_hold(sub->parent, data.n)) {
+    if (http_req_hold(payer_of(call), data.n)) {
         hs_buf_add(&call->out, data);
         if (!hs_buf_failed(&call->out))
             return;
-        http_req_unhold(sub->parent, data.n);
+        http_req_unhold(payer_of(call), data.n);
     } else {
         sub->is_cut = true;
     }
@@ -232,7 +248,7 @@ void http_sub_abort(struct http_call *call)
     struct hs_err err;
 
     call->is_streaming = false;
-    if (call->sub->parent->is_gone) {
+    if (call->sub->parent && call->sub->parent->is_gone) {
         http_sub_reply(call, &call->sub->begun);
         return;
     }

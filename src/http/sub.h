@@ -3,6 +3,8 @@
  * http/sub.h - a request within a request: it passes the same router, steps and handlers as one that
  * came from a socket, and its answer is given to a function instead of a client.
  *
+ * Of itself  A server may ask itself, for nobody's client: then there is no parent, and the request says as whom
+ *            it is asked; the auth step takes that as it is.
  * Who asks   the parent's Authorization, unless the sub-request has one of its own. Host, client and trace
  *            are the parent's; the span is its own. No other header of the parent is passed on.
  * Counts     by its own route in the metrics, like any request. The access log has the parent's line only.
@@ -23,7 +25,9 @@ enum { HTTP_SUB_MAGIC = 0x48535542 };
 /* In the caller's memory; it and what it points to must stay put until done(). */
 struct http_sub {
     uint32_t magic; /* HTTP_SUB_MAGIC */
-    struct http_req *parent;
+    struct http_req *parent;      /* NULL: the server's own request, */
+    struct http_server *server;   /* of this server, */
+    struct hs_identity *identity; /* asked as this one; a reference of its own is taken */
     struct hs_str method;
     struct hs_str target; /* as in a request line, beginning with '/' */
     const struct http_header *headers;

@@ -77,6 +77,26 @@ static void add_database(struct hs_buf *out, const struct observe_state *state)
     hs_buf_add_char(out, '}');
 }
 
+static void add_cache(struct hs_buf *out, const struct observe_state *state, hs_us now)
+{
+    struct cache_status status = {.may_hit = false};
+    hs_us proof_at;
+
+    if (state->cache)
+        cache_status(state->cache, now, &status);
+    proof_at = status.view.proof_at;
+    hs_buf_add_lit(out, "\"cache\":{\"state\":\"");
+    hs_buf_add(out, !state->cache    ? HS_STR("off")
+                    : status.may_hit ? HS_STR("coherent")
+                                     : HS_STR("bypassed"));
+    hs_buf_add_lit(out, "\",\"proof_age_ms\":");
+    if (proof_at)
+        hs_buf_add_u64(out, now > proof_at ? (now - proof_at) / HS_MS : 0);
+    else
+        hs_buf_add_lit(out, "null");
+    hs_buf_add_char(out, '}');
+}
+
 void observe_health_json(const struct observe_state *state, hs_us now, struct hs_buf *out)
 {
     bool draining = atomic_load_explicit(&state->is_draining, memory_order_relaxed);
@@ -87,7 +107,9 @@ void observe_health_json(const struct observe_state *state, hs_us now, struct hs
     add_database(out, state);
     hs_buf_add_lit(out, ",\"catalog\":{");
     add_status(out, judge_catalog(state));
-    hs_buf_add_lit(out, "},\"workers\":{");
+    hs_buf_add_lit(out, "},");
+    add_cache(out, state, now);
+    hs_buf_add_lit(out, ",\"workers\":{");
     add_status(out, judge_workers(state));
     add_count(out, HS_STR(",\"count\":"), state->workers);
     hs_buf_add_lit(out, ",\"draining\":");

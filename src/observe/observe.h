@@ -13,6 +13,7 @@
 
 #include <stdatomic.h>
 
+#include "cache/state.h"
 #include "http/req.h"
 
 /* Written by the control thread and the workers, read by any. */
@@ -23,6 +24,7 @@ struct observe_state {
     atomic_uint pools_up; /* workers whose pool has, or can have, a connection */
     unsigned workers;
     hs_us started_at;
+    const struct cache_state *cache; /* NULL = there is none */
 };
 
 enum observe_health { OBSERVE_OK, OBSERVE_DEGRADED, OBSERVE_DOWN };
@@ -31,7 +33,8 @@ enum observe_health { OBSERVE_OK, OBSERVE_DEGRADED, OBSERVE_DOWN };
  * old catalog. */
 enum observe_health observe_judge(const struct observe_state *state);
 
-/* {"status":"ok"|"degraded"|"down","components":{...},"uptime_s":n,"version":"..."} */
+/* {"status":"ok"|"degraded"|"down","components":{...},"uptime_s":n,"version":"..."}. The cache is told of, but
+ * never makes the status worse: without it everything is answered, only slower. */
 void observe_health_json(const struct observe_state *state, hs_us now, struct hs_buf *out);
 
 /* The metrics of the process (names as in Prometheus's client libraries) and hasten_build_info. What the

@@ -90,12 +90,13 @@ void pg_print_sql(struct hs_buf *to, const char *schemas, bool is_whole)
                   schemas);
 }
 
+/* Without the process's key: nodes that read the same catalog must come to the same number. */
 uint64_t pg_print_hash(const PGresult *r, int n)
 {
     uint64_t hash = 0;
 
     for (int i = 0; i < n; i++)
-        hash = hs_hash_more(hash, pg_cell(r, 0, i));
+        hash = hs_digest_more(hash, pg_cell(r, 0, i));
     return hash;
 }
 

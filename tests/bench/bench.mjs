@@ -14,6 +14,7 @@ import { Hasten, SECRET, exampleConfig } from '../e2e/harness/hasten.mjs';
 import { now, sign } from '../e2e/harness/jwt.mjs';
 import { Pg } from '../e2e/harness/pg.mjs';
 import { random, sleep } from '../e2e/harness/util.mjs';
+import { beside, cut, hit, wait } from './cache.mjs';
 import { bulk, insert } from './write.mjs';
 import {
     alternate, bestPgbench, buildGenerator, connectionLimit, cpuPerAnswer, family, holdConnections,
@@ -54,7 +55,8 @@ const database = once(async () => {
     await initPgbench(pg);
     return pg;
 });
-const config = async () => exampleConfig(await database(), { 'log.access': false, 'log.level': 'warn' });
+// What the database costs: nothing is kept. (cache.mjs measures what is.)
+const config = async () => exampleConfig(await database(), { 'log.access': false, 'log.level': 'warn', 'cache.enabled': false });
 const serve = async () => Hasten.start(await config());
 const hasten = once(async () => kept(await serve(), (it) => it.stop()));
 const fastify = once(async () => kept(await startFastify((await database()).url({ db: 'clients_plus' })), (it) => it.stop()));
@@ -333,6 +335,7 @@ const BENCHES = {
     list,
     'list-tenants': () => tenants('list-tenants', listFile, listTenantsFile, '≥ 0.7'),
     cpu, fixed, idle, start, cursor, stream,
+    hit: () => hit(writing), beside: () => beside(writing), wait: () => wait(writing), cut: () => cut(writing),
 };
 
 // ---- report ----------------------------------------------------------------

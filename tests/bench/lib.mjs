@@ -184,7 +184,7 @@ export async function startNginxCache(origin) {
         http {
             access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; sendfile on;
             open_file_cache max=20000 inactive=600s; open_file_cache_valid 600s;
-            client_body_temp_path ${folder}; proxy_temp_path ${kept}; fastcgi_temp_path ${folder};
+            client_body_temp_path ${folder}; proxy_temp_path ${folder}; fastcgi_temp_path ${folder};
             uwsgi_temp_path ${folder}; scgi_temp_path ${folder};
             proxy_cache_path ${kept} levels=1:2 keys_zone=kept:64m max_size=1g inactive=1d use_temp_path=off;
             upstream origin { server 127.0.0.1:${origin}; keepalive 16; }
@@ -246,12 +246,12 @@ export async function bestPgbench(pg, { seconds, clients = [1, 2, 4, 8, 16] }) {
     return best;
 }
 
-/** tps of one statement, prepared, by `clients` clients. */
-export async function pgbenchScript(pg, db, sql, { seconds, clients }) {
+/** tps of one statement, prepared, by `clients` clients; `rate` bounds it. */
+export async function pgbenchScript(pg, db, sql, { seconds, clients, rate = 0 }) {
     const file = path.join(folder, 'script.sql');
     fs.writeFileSync(file, sql);
     const { stdout } = await run('/usr/lib/postgresql/15/bin/pgbench', ['-n', '-M', 'prepared', '-f', file, '-T', seconds,
-        '-c', clients, '-j', 2, '-h', pg.folder, '-p', pg.port, '-U', 'postgres', db].map(String));
+        ...(rate ? ['-R', rate] : []), '-c', clients, '-j', 2, '-h', pg.folder, '-p', pg.port, '-U', 'postgres', db].map(String));
     return Number(/^tps = ([\d.]+)/m.exec(stdout)[1]);
 }
 

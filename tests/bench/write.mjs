@@ -22,7 +22,7 @@ async function makeWorld(bench) {
         clientsPlus: 0.1, fsync: true, root: os.tmpdir(), settings: { shared_buffers: '256MB', synchronous_commit: 'on', max_wal_size: '4GB' },
     }), (it) => it.close());
     const server = await bench.keep(await Hasten.start(exampleConfig(pg, {
-        'log.access': false, 'log.level': 'warn', 'server.body.max': '16MiB', 'server.request.memory_max': '64MiB',
+        'log.access': false, 'log.level': 'warn', 'cache.enabled': false, 'server.body.max': '16MiB', 'server.request.memory_max': '64MiB',
     })), (it) => it.stop());
     return { pg, server };
 }

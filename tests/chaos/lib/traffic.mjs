@@ -46,6 +46,7 @@ export class Traffic {
     /**
      *   kinds    names of the writes that happen (all unless given): {http: [...], sql: [...]}
      *   ratio    reads for each write, about; async: share of asynchronous commits
+     *   hot      so many tenants are asked for and written, all unless given
      */
     static start(world, options) {
         const traffic = new Traffic(world, options);
@@ -57,7 +58,7 @@ export class Traffic {
         return traffic;
     }
 
-    constructor(world, { kinds = {}, ratio = 10, async: isAsync = ASYNC } = {}) {
+    constructor(world, { kinds = {}, ratio = 10, async: isAsync = ASYNC, hot = TENANTS } = {}) {
         this.world = world;
         this.judge = world.judge;
         this.rng = random(world.rng.int(2 ** 31));
@@ -65,13 +66,14 @@ export class Traffic {
             isFree: (table, id) => world.isFree(table, id), version: () => world.version(), ballast: world.ballast,
         }, this.rng);
         this.kinds = { http: kinds.http ?? this.writes.httpKinds, sql: kinds.sql ?? this.writes.sqlKinds };
-        Object.assign(this, { ratio, async: isAsync });
+        Object.assign(this, { ratio, async: isAsync, hot });
         this.pickKind = Object.fromEntries(Object.entries(this.kinds).map(([side, kinds]) => {
             const kindAt = chooser(kinds.map((kind) => Writes.weight(kind)), this.rng);
             return [side, () => kinds[kindAt()]];
         }));
         this.over = false;
         this.counts = { http: 0, sql: 0, undone: 0, refused: 0, errors: 0, unmodified: 0 };
+        this.underway = { http: 0, sql: 0 };
         this.cached = {};           // answers by X-Cache
         this.urgent = Array.from({ length: NODES }, () => []);
         this.lastRight = Array.from({ length: NODES }, () => 0);
@@ -81,7 +83,8 @@ export class Traffic {
     #prepare() {
         const { scopes, tokens } = this.world;
         const ranks = this.rng.shuffle(Array.from({ length: TENANTS }, (_, i) => i + 1));
-        const tenantAt = chooser(ranks.map((_, i) => 1 / (i + 1) ** SKEW), this.rng);
+        this.tenants = ranks.slice(0, this.hot);
+        const tenantAt = chooser(this.tenants.map((_, i) => 1 / (i + 1) ** SKEW), this.rng);
         this.pickTenant = () => ranks[tenantAt()];
         const choosers = scopes.map((scope) => scope && chooser(scope.questions.map(({ weight }) => weight), this.rng));
         this.pickQuestion = (tenant) => scopes[tenant].questions[choosers[tenant]()];
@@ -230,16 +233,21 @@ export class Traffic {
     async #write(index, make, side) {
         const place = { node: index % NODES };
         while (!this.over && this.kinds[side].length) {
-            if (!this.world.isOpen || this.reads < 2 * this.ratio * this.counts[side]) await sleep(2);
-            else await this.#writeOne(place, make, this.pickKind[side]());
+            if (!this.world.isOpen || this.reads < 2 * this.ratio * (this.counts[side] + this.underway[side])) {
+                await sleep(2);
+                continue;
+            }
+            this.underway[side]++;
+            await this.#writeOne(place, make, this.pickKind[side]());
+            this.underway[side]--;
         }
         place.connection?.destroy();
         await place.client?.end().catch(() => {});
     }
 
     async #writeOne(place, make, kind) {
-        let first = this.rng.chance(HOT_WRITES) ? this.pickTenant() : this.rng.between(1, TENANTS);
-        for (let i = 0; i < 5 && this.world.isLocked(first); i++) first = this.rng.between(1, TENANTS);
+        let first = this.rng.chance(HOT_WRITES) ? this.pickTenant() : this.rng.pick(this.tenants);
+        for (let i = 0; i < 5 && this.world.isLocked(first); i++) first = this.rng.pick(this.tenants);
         const tenants = this.world.company(first, Writes.needs(kind));
         const [tenant] = tenants;
         const release = await this.world.lock(tenants);

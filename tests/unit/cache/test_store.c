@@ -440,7 +440,74 @@ static void test_sweep(void **state)
     world_fini(&w);
 }
 
+/* ---- looking without consequences ---- */
+
+static void test_look(void **state)
+{
+    struct world w;
+    struct cache_ask ask;
+    struct cache_entry *entry;
+
+    (void)state;
+    world_init(&w, &ROOMY);
+    ask = world_ask(&w, "k", TAG, 1);
+    assert_int_equal(cache_look(w.store, &ask, &entry), CACHE_WHY_ABSENT);
+    assert_null(entry);
+    assert_int_equal(world_stats(&w).flights, 0);
+    world_put(&w, &ask, HS_STR("v"));
+    assert_int_equal(cache_look(w.store, &ask, &entry), CACHE_WHY_NONE);
+    assert_int_equal(atomic_load(&entry->hits), 0);
+    cache_entry_unref(entry);
+    world_write(&w, 1);
+    assert_int_equal(cache_look(w.store, &ask, &entry), CACHE_WHY_INVALIDATED);
+    assert_non_null(entry);
+    cache_entry_unref(entry);
+    assert_int_equal(world_stats(&w).entries, 1);
+    assert_int_equal(world_stats(&w).invalidated, 0);
+    w.state.proof_at = 0;
+    assert_int_equal(cache_look(w.store, &ask, &entry), CACHE_WHY_NOT_PROVEN);
+    cache_entry_unref(entry);
+    world_fini(&w);
+}
+
+/* The address that led to an entry stays with it, unless it is too long to be worth it. */
+static void test_target(void **state)
+{
+    static char long_target[CACHE_TARGET_MAX + 1];
+    const struct hs_str targets[] = {HS_STR("/a?b=c"), hs_strn(long_target, CACHE_TARGET_MAX),
+                                     hs_strn(long_target, CACHE_TARGET_MAX + 1), HS_STR("")};
+    struct world w;
+
+    (void)state;
+    memset(long_target, 'x', sizeof(long_target));
+    world_init(&w, &ROOMY);
+    for (unsigned i = 0; i < HS_LEN(targets); i++) {
+        char key[2] = {(char)('a' + i), '\0'};
+        struct cache_ask ask = world_ask(&w, key, TAG, 1);
+        struct cache_answer answer = world_answer(HS_STR("body"));
+        struct cache_flight *flight;
+        struct cache_entry *entry;
+        enum cache_why why;
+
+        answer.target = targets[i];
+        assert_int_equal(world_get(&w, &ask, &entry, &flight, &why), CACHE_LEAD);
+        cache_fill(flight, &answer, ask.now);
+        entry = cache_peek(w.store, ask.key, ask.hash);
+        assert_true(hs_str_eq(cache_entry_target(entry),
+                              targets[i].n > CACHE_TARGET_MAX ? HS_STR("") : targets[i]));
+        assert_true(hs_str_is(cache_entry_body(entry), "body"));
+        cache_entry_unref(entry);
+    }
+    world_fini(&w);
+}
+
 /* ---- purge ---- */
+
+static bool covers_b(void *arg, const struct cache_entry *entry)
+{
+    ++*(unsigned *)arg;
+    return hs_str_starts(cache_entry_key(entry), HS_STR("GET /b"));
+}
 
 static uint64_t purge(struct world *w, uint32_t table, const char *contains, const char *pattern)
 {
@@ -505,6 +572,30 @@ static void test_purge(void **state)
 }
 
 /* What was asked of the database before the purge must not come in behind it. */
+/* The function is asked of those only that the other fields cover. */
+static void test_purge_by_function(void **state)
+{
+    struct world w;
+    unsigned asked = 0;
+
+    (void)state;
+    world_init(&w, &ROOMY);
+    put_all(&w);
+    assert_int_equal(cache_purge(w.store, &(struct cache_purge){.table = CACHE_NO_INDEX,
+                                                                .pattern = HS_STR("*42"),
+                                                                .covers = covers_b,
+                                                                .arg = &asked})
+                         .entries,
+                     1);
+    assert_int_equal(asked, 1);
+    (void)cache_purge(
+        w.store,
+        &(struct cache_purge){.table = CACHE_NO_INDEX, .covers = covers_b, .arg = &asked});
+    assert_int_equal(asked, 5);
+    assert_int_equal(world_stats(&w).entries, 3);
+    world_fini(&w);
+}
+
 static void test_purge_during_flight(void **state)
 {
     struct world w;
@@ -613,7 +704,10 @@ int main(void)
         cmocka_unit_test(test_hot_after_write),
         cmocka_unit_test(test_all_hot),
         cmocka_unit_test(test_sweep),
+        cmocka_unit_test(test_look),
+        cmocka_unit_test(test_target),
         cmocka_unit_test(test_purge),
+        cmocka_unit_test(test_purge_by_function),
         cmocka_unit_test(test_purge_during_flight),
         cmocka_unit_test(test_top),
         cmocka_unit_test(test_new_without_memory),

@@ -83,6 +83,36 @@ static void test_anonymous(void **state)
     edge_auth_free(auth);
 }
 
+/* What the operator asks in somebody's name: only roles that a token could name, with their limits. */
+static void test_as(void **state)
+{
+    const struct hs_str limits[] = {HS_STR("member: rows=7")};
+    struct edge_auth_setup setup = plain();
+    struct hs_identity *who = NULL;
+    struct edge_auth *auth;
+
+    (void)state;
+    setup.limits = limits;
+    setup.n_limits = 1;
+    auth = make(&setup);
+    assert_int_equal(edge_auth_as(auth, HS_STR("member"), HS_STR("{\"a\":1}"), &who, &err), HS_OK);
+    assert_string_equal(who->role.p, "member");
+    assert_string_equal(who->claims.p, "{\"a\":1}");
+    assert_false(who->is_anonymous);
+    assert_int_equal(who->rows_max, 7);
+    hs_identity_unref(who);
+    assert_int_equal(edge_auth_as(auth, HS_STR_NULL, HS_STR("{}"), &who, &err), HS_OK);
+    assert_true(who->is_anonymous);
+    hs_identity_unref(who);
+    assert_int_equal(edge_auth_as(auth, HS_STR("postgres"), HS_STR("{}"), &who, &err),
+                     HS_E_BAD_ROLE);
+    edge_auth_free(auth);
+    setup.anonymous_role = HS_STR_NULL;
+    auth = make(&setup);
+    assert_int_equal(edge_auth_as(auth, HS_STR_NULL, HS_STR("{}"), &who, &err), HS_E_NO_TOKEN);
+    edge_auth_free(auth);
+}
+
 static void test_schemes(void **state)
 {
     static const char *const good[] = {"Bearer ", "bearer ", "BEARER ", "Bearer    "};
@@ -305,7 +335,8 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_anonymous),        cmocka_unit_test(test_schemes),
+        cmocka_unit_test(test_anonymous),        cmocka_unit_test(test_as),
+        cmocka_unit_test(test_schemes),
         cmocka_unit_test(test_memory_of_tokens), cmocka_unit_test(test_without_memory_of_tokens),
         cmocka_unit_test(test_set_ups_refused),  cmocka_unit_test(test_set_up_is_copied),
         cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_limits),

@@ -130,6 +130,104 @@ static void test_what_is_passed_on(void **state)
     stop_fixture();
 }
 
+/* ---- of the server itself ---- */
+
+struct own {
+    struct http_sub sub;
+    struct hs_identity *who;
+    unsigned status; /* 0 = not answered yet */
+    char body[64];
+    size_t body_n;
+};
+
+static struct own own;
+
+static void own_done(struct http_sub *sub, const struct http_reply *reply)
+{
+    struct own *o = HS_CONTAINER(sub, struct own, sub);
+
+    o->body_n = reply->body.n;
+    if (reply->body.n < sizeof(o->body))
+        memcpy(o->body, reply->body.p, reply->body.n);
+    o->status = reply->status;
+}
+
+static void run_own(struct fixture *fx, void *arg)
+{
+    own.who = hs_identity_new(HS_STR("member"), HS_STR("{}"), /* is_anonymous= */ false);
+    own.status = 0;
+    own.sub = (struct http_sub){.magic = HTTP_SUB_MAGIC,
+                                .server = fx->server,
+                                .identity = own.who,
+                                .method = HS_STR("GET"),
+                                .target = hs_str(arg),
+                                .done = own_done};
+    http_sub_run(&own.sub);
+}
+
+static void drop_own(struct fixture *fx, void *arg)
+{
+    (void)fx;
+    (void)arg;
+    assert_int_equal(own.who->refs, 1); /* the request's went with it */
+    hs_identity_unref(own.who);
+}
+
+static void say_who(void *ctx, struct http_req *req)
+{
+    (void)ctx;
+    reply_text(req, 200, req->identity ? req->identity->role : HS_STR("nobody"));
+}
+
+static void set_namer(struct fixture *fx, void *arg)
+{
+    static const struct http_handler namer = {"who", say_who};
+
+    (void)fx;
+    (void)arg;
+    routes[0].handler = &namer;
+}
+
+static void expect_own(const char *target, unsigned status, const char *body)
+{
+    on_loop(f, run_own, (void *)(uintptr_t)target);
+    assert_int_equal(own.status, status);
+    if (body)
+        assert_memory_equal(own.body, body, strlen(body) + 1);
+    memset(own.body, 0, sizeof(own.body));
+    on_loop(f, drop_own, NULL);
+}
+
+static void test_without_parent(void **state)
+{
+    struct http_limits limits = test_limits();
+
+    (void)state;
+    limits.answer_max = 100000;
+    start_fixture(&limits);
+    on_loop(f, set_namer, NULL);
+    expect_own("/hello", 200, "member");
+    expect_own("/guarded", 401, NULL);
+    expect_own("/nothing", 404, NULL);
+    expect_own("no/slash", 400, NULL);
+    expect_own("/big?1000", 200, NULL);
+    assert_int_equal(own.body_n, 1000);
+    on_loop(f, run_own, (void *)(uintptr_t) "/stream?3");
+    wait_until(own.status);
+    assert_int_equal(own.body_n, 3 * STREAM_PIECE);
+    on_loop(f, drop_own, NULL);
+    on_loop(f, run_own, (void *)(uintptr_t) "/stream?1000");
+    wait_until(own.status);
+    assert_int_equal(own.status, 503);
+    on_loop(f, drop_own, NULL);
+    on_loop(f, run_own, (void *)(uintptr_t) "/hold/x");
+    assert_int_equal(own.status, 0);
+    on_loop(f, release, NULL);
+    assert_int_equal(own.status, 200);
+    on_loop(f, drop_own, NULL);
+    stop_fixture();
+}
+
 /* ---- what is refused ---- */
 
 static void expect_status(const char *line, int status)
@@ -320,6 +418,7 @@ int main(void)
 
         cmocka_unit_test(test_later),
         cmocka_unit_test(test_client_leaves),
+        cmocka_unit_test(test_without_parent),
         cmocka_unit_test(test_hold),
         cmocka_unit_test(test_counts),
     };
