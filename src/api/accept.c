@@ -5,6 +5,8 @@
  */
 #include "api/accept.h"
 
+#include "http/coding.h"
+
 enum { QUALITY_MAX = 1000 };
 
 static const struct {
@@ -33,26 +35,6 @@ static struct hs_str cut(struct hs_str *rest, char stop)
     return hs_str_trim(hs_str_sub(all, 0, at));
 }
 
-/* 0, 0.5, 1.000: at most three decimals, at most 1. */
-static bool read_quality(struct hs_str text, unsigned *ret_quality)
-{
-    unsigned quality;
-    unsigned unit = QUALITY_MAX;
-
-    if (text.n < 1 || text.n > 5 || (text.p[0] != '0' && text.p[0] != '1') ||
-        (text.n > 1 && text.p[1] != '.'))
-        return false;
-    quality = (unsigned)(text.p[0] - '0') * unit;
-    for (size_t i = 2; i < text.n; i++) {
-        if (text.p[i] < '0' || text.p[i] > '9')
-            return false;
-        unit /= 10;
-        quality += (unsigned)(text.p[i] - '0') * unit;
-    }
-    *ret_quality = quality;
-    return quality <= QUALITY_MAX;
-}
-
 static bool read_parameters(struct hs_str rest, unsigned *ret_quality)
 {
     *ret_quality = QUALITY_MAX;
@@ -60,7 +42,7 @@ static bool read_parameters(struct hs_str rest, unsigned *ret_quality)
         struct hs_str parameter = cut(&rest, ';');
 
         if (parameter.n >= 2 && (parameter.p[0] | 0x20) == 'q' && parameter.p[1] == '=' &&
-            !read_quality(hs_str_sub(parameter, 2, parameter.n), ret_quality))
+            !http_weight_read(hs_str_sub(parameter, 2, parameter.n), ret_quality))
             return false;
     }
     return true;

@@ -47,6 +47,13 @@ struct api_rules {
     hs_us ttl_user;
     hs_us write_wait;     /* cache.write_wait */
     bool honour_requests; /* cache.honour_requests */
+    struct api_compress {
+        bool enabled;
+        uint64_t min; /* bytes of the body */
+        uint64_t inline_max;
+        unsigned level;
+        bool uncached;
+    } compress; /* server.compress.* */
 };
 
 struct api_setup {

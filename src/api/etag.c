@@ -26,6 +26,21 @@ struct hs_str etag_write(char to[static ETAG_MAX], struct hs_str version, struct
     return hs_strn(to, n);
 }
 
+struct hs_str etag_coded(char to[static ETAG_MAX], struct hs_str etag, struct hs_str coding)
+{
+    size_t n = etag.n;
+
+    if (n == 0)
+        return HS_STR("");
+    HS_BUG_ON(n + 1 + coding.n > ETAG_MAX);
+    memcpy(to, etag.p, n);
+    to[n - 1] = '-';
+    memcpy(to + n, coding.p, coding.n);
+    n += coding.n;
+    to[n++] = '"';
+    return hs_strn(to, n);
+}
+
 /* The next tag, with its quotes, off the list; weak ones lose their W/. p == NULL: no more. */
 static struct hs_str next_tag(struct hs_str *list, bool *ret_is_weak)
 {

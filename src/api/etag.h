@@ -17,6 +17,9 @@ enum { ETAG_MAX = 40 };
 /* Writes the tag with its quotes; returns it. version: a row's xmin, empty for a list. */
 struct hs_str etag_write(char to[static ETAG_MAX], struct hs_str version, struct hs_str body);
 
+/* Of the same answer in a content coding (RFC 9110, 8.8.3.3): "<xmin>-<digest>-gzip". Empty for an empty one. */
+struct hs_str etag_coded(char to[static ETAG_MAX], struct hs_str etag, struct hs_str coding);
+
 /* Does If-None-Match name that tag (with its quotes)? By weak comparison; "*" names every tag. */
 bool etag_is_known(struct hs_str if_none_match, struct hs_str tag);
 

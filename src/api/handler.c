@@ -163,7 +163,7 @@ static void reply_list(struct api_request *r, const struct hs_buf *body)
     struct hs_str etag = hs_buf_failed(body) ? HS_STR("")
                                              : etag_write(tag, HS_STR(""), hs_buf_str(body));
 
-    api_kept_answer(r, etag, HS_STR("Vary: Accept\r\n"), body);
+    api_kept_answer(r, etag, HS_STR("Accept"), body);
 }
 
 /* The first field that is asked for and that the reader may not read; NULL if there is none. */

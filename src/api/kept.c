@@ -21,11 +21,18 @@
 
 #include "api/depend.h"
 #include "api/etag.h"
+#include "api/key.h"
 #include "api/memo.h"
 #include "api/settle.h"
+#include "api/variant.h"
 #include "core/hash.h"
 
-enum { OWN_HEADERS_MAX = 160 };
+enum {
+    OWN_HEADERS_MAX = 160,
+    VARY_NAMES_MAX = 32,
+    VARY_MAX = VARY_NAMES_MAX + sizeof("Vary: , Accept-Encoding\r\n"),
+    FORM_HEADERS_MAX = ETAG_MAX + sizeof("ETag: \r\nContent-Encoding: identity\r\n")
+};
 
 /* ---- what the request says ---- */
 
@@ -69,46 +76,6 @@ static hs_status read_wishes(const struct http_req *req, const struct api_model 
     return HS_OK;
 }
 
-/* ---- the key ---- */
-
-static void add_number(struct hs_buf *key, char name, uint64_t n)
-{
-    hs_buf_add_char(key, ' ');
-    hs_buf_add_char(key, name);
-    hs_buf_add_u64(key, n);
-}
-
-/*
- * A row by its key, without parameters, goes without the statement's text: table, role and catalog generation
- * decide it, and the shorter key is what the commonest hit compares.
- */
-static void write_key(const struct api_request *r, const struct hs_identity *as, struct hs_buf *key)
-{
-    const struct pg_query *q = &r->query;
-    bool is_plain = r->is_item && !r->req->query.n;
-
-    hs_buf_clear(key);
-    hs_buf_add(key, r->table->name);
-    hs_buf_add_char(key, ' ');
-    hs_buf_add(key, as->role);
-    hs_buf_add_char(key, ' ');
-    hs_buf_add(key, as->claims);
-    add_number(key, r->ask.omit_nulls ? 'o' : 'n', r->hold->model->form);
-    if (!is_plain) {
-        add_number(key, r->is_item ? 'i' : 'l', r->ask.limit);
-        add_number(key, 'p', r->ask.page);
-        hs_buf_add_char(key, ' ');
-        hs_buf_add(key, q->sql);
-    }
-    for (size_t i = 0; i < q->n_params; i++) {
-        struct hs_str value = hs_str(q->params[i]);
-
-        add_number(key, value.p ? '=' : '-', value.n);
-        hs_buf_add_char(key, ' ');
-        hs_buf_add(key, value);
-    }
-}
-
 /* ---- answers ---- */
 
 static size_t put(char *to, size_t n, struct hs_str s)
@@ -119,26 +86,94 @@ static size_t put(char *to, size_t n, struct hs_str s)
 
 #define PUT(to, n, literal) put((to), (n), HS_STR(literal))
 
-static void reply_parts(struct http_req *req, struct hs_str etag, struct hs_str content_type,
-                        struct hs_str headers, struct hs_str body)
+/* An answer as one client gets it. */
+struct form {
+    enum http_coding coding; /* of etag and body */
+    struct hs_str etag;
+    struct hs_str body;
+    bool is_known; /* the client has it: 304 */
+    char tag[ETAG_MAX];
+};
+
+static void form_code(struct form *form, enum http_coding coding)
+{
+    form->coding = coding;
+    form->etag = etag_coded(form->tag, form->etag, http_coding_name(coding));
+}
+
+/*
+ * The answer as it is; or as the client has it already, by itself or in the coding that it would get, which is
+ * found by the tag alone: nothing is compressed for a 304.
+ */
+static void form_init(struct form *form, const struct http_req *req, struct hs_str etag,
+                      enum http_coding coding, struct hs_str body)
 {
     struct hs_str known = etag.n ? http_req_header(req, HS_STR("if-none-match")) : HS_STR_NULL;
-    bool is_known = known.p && etag_is_known(known, etag);
+    char tag[ETAG_MAX];
+
+    *form = (struct form){.etag = etag, .body = body};
+    if (hs_likely(!known.p))
+        return;
+    form->is_known = etag_is_known(known, etag);
+    if (form->is_known || coding == HTTP_IDENTITY)
+        return;
+    if (etag_is_known(known, etag_coded(tag, etag, http_coding_name(coding)))) {
+        form_code(form, coding);
+        form->is_known = true;
+    }
+}
+
+/* What the client's form adds to the headers that all get; at most FORM_HEADERS_MAX bytes. */
+static size_t put_form(char *to, size_t n, const struct form *form)
+{
+    if (form->etag.n) {
+        n = PUT(to, n, "ETag: ");
+        n = PUT(to, put(to, n, form->etag), "\r\n");
+    }
+    if (form->coding != HTTP_IDENTITY && !form->is_known) {
+        n = PUT(to, n, "Content-Encoding: ");
+        n = PUT(to, put(to, n, http_coding_name(form->coding)), "\r\n");
+    }
+    return n;
+}
+
+static void reply_form(struct http_req *req, const struct form *form, struct hs_str content_type,
+                       struct hs_str headers)
+{
     const struct http_reply not_modified = {.status = 304, .headers = headers};
     const struct http_reply reply = {
-        .status = 200, .content_type = content_type, .headers = headers, .body = body};
+        .status = 200, .content_type = content_type, .headers = headers, .body = form->body};
 
-    http_reply(req, is_known ? &not_modified : &reply);
+    http_reply(req, form->is_known ? &not_modified : &reply);
+}
+
+static void choose_variant(struct form *form, struct api_worker *worker,
+                           const struct api_compress *rules, struct http_req *req,
+                           struct cache_entry *entry)
+{
+    enum http_coding coding = api_variant_wanted(rules, req, entry->body_n);
+    const struct cache_variant *variant;
+
+    form_init(form, req, cache_entry_etag(entry), coding, cache_entry_body(entry));
+    if (form->is_known || coding == HTTP_IDENTITY)
+        return;
+    variant = api_variant_get(worker, rules, entry, coding);
+    if (variant) {
+        form_code(form, coding);
+        form->body = cache_variant_body(variant);
+    }
 }
 
 enum from { FROM_STORE, FROM_FLIGHT, FROM_SHARED };
 
 /* From the cache's own memory; takes over the reference. */
-static void reply_entry(const struct api_worker *worker, struct http_req *req,
-                        struct cache_entry *entry, hs_us now, enum from from)
+static void reply_entry(struct api_worker *worker, const struct api_model *model,
+                        struct http_req *req, struct cache_entry *entry, hs_us now, enum from from)
 {
     hs_us proof_at = cache_proof_at(worker->cache->state);
-    char *to = hs_arena_alloc(req->arena, entry->headers_n + OWN_HEADERS_MAX);
+    size_t room = entry->headers_n + FORM_HEADERS_MAX + OWN_HEADERS_MAX;
+    char *to = hs_arena_alloc(req->arena, room);
+    struct form form;
     struct hs_err err;
     size_t n;
 
@@ -148,7 +183,8 @@ static void reply_entry(const struct api_worker *worker, struct http_req *req,
         cache_entry_unref(entry);
         return;
     }
-    n = put(to, 0, cache_entry_headers(entry));
+    choose_variant(&form, worker, &model->rules.compress, req, entry);
+    n = put_form(to, put(to, 0, cache_entry_headers(entry)), &form);
     if (from == FROM_FLIGHT) {
         n = PUT(to, n, "X-Cache: MISS\r\nCache-Status: hasten; fwd=miss; collapsed\r\n");
     } else {
@@ -159,8 +195,7 @@ static void reply_entry(const struct api_worker *worker, struct http_req *req,
         n = PUT(to, n, "\r\n");
     }
     hs_metric_cache(req->metrics, req->route, from == FROM_FLIGHT ? HS_CACHE_JOINED : HS_CACHE_HIT);
-    reply_parts(req, cache_entry_etag(entry), cache_entry_content_type(entry), hs_strn(to, n),
-                cache_entry_body(entry));
+    reply_form(req, &form, cache_entry_content_type(entry), hs_strn(to, n));
     cache_entry_unref(entry);
 }
 
@@ -218,35 +253,70 @@ static void keep(struct api_kept *kept, struct hs_str etag, struct hs_str header
     cache_entry_unref(entry);
 }
 
-/* `public` is for what everybody gets: not where a token or row-level security shaped the answer. */
-static struct hs_str cache_control(const struct api_request *r)
+/*
+ * Is there more than one form of the answer, for this client or another? Where nothing is kept and nothing compressed
+ * for one request alone, there is not.
+ */
+static bool has_codings(const struct api_request *r, size_t body_n)
 {
-    bool is_private = r->table->is_public &&
-                      (!r->req->identity->is_anonymous || r->table->pg->has_rls);
+    const struct api_compress *rules = &r->hold->model->rules.compress;
 
-    return is_private ? HS_STR("private, no-cache") : r->table->cache_control;
+    return rules->enabled && body_n >= rules->min && (r->kept || rules->uncached);
 }
 
-static size_t put_headers(char *to, const struct api_request *r, struct hs_str etag,
-                          struct hs_str vary)
+static struct hs_str write_vary(char to[static VARY_MAX], struct hs_str names, bool has_codings)
 {
     size_t n = 0;
 
-    if (etag.n) {
-        n = PUT(to, n, "ETag: ");
-        n = PUT(to, put(to, n, etag), "\r\n");
-    }
-    n = put(to, n, vary);
-    n = PUT(to, n, "Cache-Control: ");
-    return PUT(to, put(to, n, cache_control(r)), "\r\n");
+    HS_BUG_ON(names.n > VARY_NAMES_MAX);
+    if (!names.n && !has_codings)
+        return HS_STR("");
+    n = put(to, PUT(to, n, "Vary: "), names);
+    n = names.n && has_codings ? PUT(to, n, ", ") : n;
+    n = has_codings ? PUT(to, n, "Accept-Encoding") : n;
+    return hs_strn(to, PUT(to, n, "\r\n"));
+}
+
+/* For this request alone; the form's body is then in `coded`. */
+static void code_alone(struct form *form, const struct api_compress *rules, enum http_coding coding,
+                       struct hs_buf *coded)
+{
+    if (form->is_known || coding == HTTP_IDENTITY || !rules->uncached ||
+        form->body.n > rules->inline_max ||
+        http_encode(coding, rules->level, form->body, coded) != HTTP_ENCODED)
+        return;
+    form_code(form, coding);
+    form->body = hs_buf_str(coded);
+}
+
+/* headers: what is kept of them, n bytes, with room for the rest. */
+static void reply_own(struct api_request *r, struct hs_str etag, char *headers, size_t n,
+                      struct hs_str body)
+{
+    const struct api_compress *rules = &r->hold->model->rules.compress;
+    enum http_coding coding = api_variant_wanted(rules, r->req, body.n);
+    struct hs_buf coded;
+    struct form form;
+
+    hs_buf_init(&coded, body.n);
+    form_init(&form, r->req, etag, coding, body);
+    code_alone(&form, rules, coding, &coded);
+    n = put_form(headers, n, &form);
+    if (r->kept)
+        n = put(headers, n, status_line(r->kept));
+    api_kept_fail(r);
+    reply_form(r->req, &form, HS_STR("application/json"), hs_strn(headers, n));
+    hs_buf_fini(&coded);
 }
 
 void api_kept_answer(struct api_request *r, struct hs_str etag, struct hs_str vary,
                      const struct hs_buf *body)
 {
-    struct api_kept *kept = r->kept;
     struct api_hold *hold = r->hold;
-    size_t room = etag.n + vary.n + r->table->cache_control.n + 2 * OWN_HEADERS_MAX;
+    char line[VARY_MAX];
+    struct hs_str all_vary = write_vary(line, vary, has_codings(r, body->n));
+    size_t room = api_kept_headers_room(r, /* etag= */ HS_STR(""), all_vary) + FORM_HEADERS_MAX +
+                  OWN_HEADERS_MAX;
     char *headers = hs_buf_failed(body) ? NULL : hs_arena_alloc(r->req->arena, room);
     size_t n;
 
@@ -256,13 +326,10 @@ void api_kept_answer(struct api_request *r, struct hs_str etag, struct hs_str va
         api_hold_release(hold);
         return;
     }
-    n = put_headers(headers, r, etag, vary);
-    if (kept) {
-        keep(kept, etag, hs_strn(headers, n), hs_buf_str(body));
-        n = put(headers, n, status_line(kept));
-        api_kept_fail(r);
-    }
-    reply_parts(r->req, etag, HS_STR("application/json"), hs_strn(headers, n), hs_buf_str(body));
+    n = api_kept_headers(headers, r, /* etag= */ HS_STR(""), all_vary);
+    if (r->kept)
+        keep(r->kept, etag, hs_strn(headers, n), hs_buf_str(body));
+    reply_own(r, etag, headers, n, hs_buf_str(body));
     api_hold_release(hold);
 }
 
@@ -302,7 +369,7 @@ static void on_joined(struct cache_joiner *joiner, struct cache_entry *entry)
 
     if (entry) {
         hs_identity_unref(kept->as);
-        reply_entry(kept->worker, kept->r->req, entry, kept->ask.now, FROM_FLIGHT);
+        reply_entry(kept->worker, hold->model, kept->r->req, entry, kept->ask.now, FROM_FLIGHT);
         api_hold_release(hold);
         return;
     }
@@ -332,13 +399,18 @@ static hs_status ask_database(struct api_kept *kept, struct hs_err *reterr)
 
 /* ---- the shared tier ---- */
 
-/* What nodes must agree in beside the key: what tags are derived from, and the headers of the answer. */
+/*
+ * What nodes must agree in beside the key: what tags are derived from, the headers of the answer, and how this very
+ * program writes it.
+ */
 static uint64_t catalog_of(const struct api_request *r)
 {
-    const uint64_t fingerprint = r->hold->model->catalog->fingerprint;
+    const struct api_model *model = r->hold->model;
+    const uint64_t numbers[] = {model->catalog->fingerprint, model->rules.compress.enabled,
+                                model->rules.compress.min};
+    uint64_t digest = hs_digest(hs_strn((const char *)numbers, sizeof(numbers)));
 
-    return hs_digest_more(hs_digest(hs_strn((const char *)&fingerprint, sizeof(fingerprint))),
-                          r->table->cache_control);
+    return hs_digest_more(hs_digest_more(digest, r->table->cache_control), HS_STR(HS_VERSION));
 }
 
 static void on_shared(struct cache_shared_get *get, struct hs_str value)
@@ -350,7 +422,8 @@ static void on_shared(struct cache_shared_get *get, struct hs_str value)
                                                .ttl_max = kept->ttl,
                                                .now = hs_now_us(),
                                                .wall = hs_wall_now(),
-                                               .route = kept->r->req->route};
+                                               .route = kept->r->req->route,
+                                               .target = kept->r->req->target};
     struct cache_entry *entry = cache_shared_take(kept->worker->shared, kept->flight, value,
                                                   &reader);
     struct hs_err err = {0};
@@ -359,7 +432,7 @@ static void on_shared(struct cache_shared_get *get, struct hs_str value)
         kept->flight = NULL;
         hs_identity_unref(kept->as);
         kept->as = NULL;
-        reply_entry(kept->worker, kept->r->req, entry, reader.now, FROM_SHARED);
+        reply_entry(kept->worker, hold->model, kept->r->req, entry, reader.now, FROM_SHARED);
         api_hold_release(hold);
         return;
     }
@@ -391,7 +464,7 @@ static hs_status get(struct api_kept *kept, struct hs_err *reterr)
     case CACHE_HIT:
         hs_identity_unref(kept->as);
         kept->as = NULL;
-        reply_entry(kept->worker, kept->r->req, entry, kept->ask.now, FROM_STORE);
+        reply_entry(kept->worker, hold->model, kept->r->req, entry, kept->ask.now, FROM_STORE);
         api_hold_release(hold);
         return HS_OK;
     case CACHE_JOIN:
@@ -442,7 +515,7 @@ hs_status api_kept_question(struct api_kept *kept, const char *const *key,
 
     if (status || !kept->is_keepable)
         return status;
-    write_key(r, kept->as, scratch);
+    api_key_write(r, kept->as, scratch);
     if (hs_buf_failed(scratch))
         return hs_fail_memory(reterr);
     kept->ask = (struct cache_ask){.key = hs_buf_str(scratch),
@@ -516,6 +589,6 @@ bool api_kept_hit(struct api_worker *worker, struct http_req *req)
     if (!entry)
         return false;
     req->route = key.route;
-    reply_entry(worker, req, entry, ask.now, FROM_STORE);
+    reply_entry(worker, model, req, entry, ask.now, FROM_STORE);
     return true;
 }

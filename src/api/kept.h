@@ -6,7 +6,7 @@
  *            another request is waiting for already), or it runs its statement, as the identity that it
  *            was given here, and brings the answer back.
  * Headers    X-Cache (HIT, MISS, BYPASS), Cache-Status (RFC 9211), Age (of the proof, where it is a hit),
- *            Cache-Control.
+ *            Cache-Control; Content-Encoding and Vary where the answer is long enough to be compressed.
  * Thread     the worker's.
  */
 #ifndef API_KEPT_H
@@ -56,11 +56,15 @@ hs_status api_kept_question(struct api_kept *kept, const char *const *key,
                             struct api_depend *ret_depend, struct hs_err *reterr) hs_must_check;
 
 /*
- * The answer: keeps it if it may be, and answers the request. etag has its quotes, or is empty; vary is a
- * complete line or empty. The request is gone.
+ * The answer: keeps it if it may be, and answers the request. etag has its quotes, or is empty; vary names the
+ * request's fields that it depends on beside Accept-Encoding. The request is gone.
  */
 void api_kept_answer(struct api_request *r, struct hs_str etag, struct hs_str vary,
                      const struct hs_buf *body);
+/* The lines that tell other caches about the answer; `to` has the room that is needed for them. Returns how much. */
+size_t api_kept_headers(char *to, const struct api_request *r, struct hs_str etag,
+                        struct hs_str vary);
+size_t api_kept_headers_room(const struct api_request *r, struct hs_str etag, struct hs_str vary);
 /* There is no answer to keep; nothing is answered here. */
 void api_kept_fail(struct api_request *r);
 

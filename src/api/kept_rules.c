@@ -11,7 +11,9 @@ static hs_status bad_row(struct hs_err *reterr, struct hs_str row, const char *w
 {
     (void)hs_fail(reterr, HS_E_CONFIG, "cache.tables: bad row \"%.*s\"", HS_FMT(row));
     hs_err_why(reterr, "%s", why);
-    hs_err_hint(reterr, "Write `table: ttl=10s control=public, max-age=60`, each part optional.");
+    hs_err_hint(reterr,
+                "Write `table: ttl=10s; control=public, max-age=60; cdn=max-age=600; keys`, each "
+                "part optional.");
     return HS_E_CONFIG;
 }
 
@@ -36,32 +38,46 @@ static bool names_public(struct hs_str control)
     return false;
 }
 
+/* One part of a row. NULL = fine; else what is wrong with it. */
+static const char *read_part(struct api_build *build, struct api_table *table, struct hs_str part)
+{
+    struct hs_str value = part;
+    struct hs_str name = hs_str_trim(hs_str_cut(&value, '='));
+
+    value = hs_str_trim(value);
+    if (hs_str_is(name, "ttl"))
+        return conf_parse_time(value, &table->ttl_max)
+                   ? NULL
+                   : "What stands behind ttl= is no time with a unit.";
+    if (hs_str_is(name, "keys") && !value.n) {
+        table->has_surrogate_keys = true;
+        return NULL;
+    }
+    if (!hs_str_is(name, "control") && !hs_str_is(name, "cdn"))
+        return "Its parts are ttl=, control=, cdn= and keys, separated by semicolons.";
+    if (!is_control(value))
+        return "What stands behind control= or cdn= is no value of Cache-Control.";
+    value = hs_arena_dup(&build->model->arena, value);
+    if (hs_str_is(name, "cdn")) {
+        table->cdn_control = value;
+    } else {
+        table->cache_control = value;
+        table->is_public = names_public(value);
+    }
+    return NULL;
+}
+
 static hs_status read_row(struct api_build *build, struct hs_str row, struct hs_err *reterr)
 {
     struct hs_str rest = row;
     struct api_table *table = api_build_table(build, hs_str_trim(hs_str_cut(&rest, ':')));
+    const char *why = table ? NULL : "There is no such table.";
 
-    if (!table)
-        return bad_row(reterr, row, "There is no such table.");
-    rest = hs_str_trim(rest);
-    if (hs_str_starts(rest, HS_STR("ttl="))) {
-        struct hs_str ttl = hs_str_cut(&rest, ' ');
-
-        if (!conf_parse_time(hs_str_sub(ttl, 4, ttl.n), &table->ttl_max))
-            return bad_row(reterr, row, "What stands behind ttl= is no time with a unit.");
-        rest = hs_str_trim(rest);
-    }
-    if (hs_str_starts(rest, HS_STR("control="))) {
-        struct hs_str control = hs_str_trim(hs_str_sub(rest, 8, rest.n));
-
-        if (!is_control(control))
-            return bad_row(reterr, row,
-                           "What stands behind control= is no value of Cache-Control.");
-        table->cache_control = hs_arena_dup(&build->model->arena, control);
-        table->is_public = names_public(control);
-        rest = HS_STR("");
-    }
-    return rest.n ? bad_row(reterr, row, "It says more than is understood.") : HS_OK;
+    while (!why && rest.n)
+        why = read_part(build, table, hs_str_trim(hs_str_cut(&rest, ';')));
+    if (!why && !table->is_public && (table->cdn_control.n || table->has_surrogate_keys))
+        why = "cdn= and keys are for shared caches, which keep only what control= calls public.";
+    return why ? bad_row(reterr, row, why) : HS_OK;
 }
 
 static uint64_t digest_lines(uint64_t hash, const struct hs_str *lines, size_t n)
@@ -77,6 +93,8 @@ hs_status api_build_kept(struct api_build *build, struct hs_err *reterr)
     struct api_model *model = build->model;
     const char flags[] = {model->rules.camel_names ? 'c' : 's',
                           model->rules.int8_as_string ? 't' : 'n'};
+    /* Decides what Vary says. */
+    const uint64_t least = model->rules.compress.enabled ? model->rules.compress.min : UINT64_MAX;
     hs_status status = HS_OK;
 
     model->form = hs_digest_more(hs_digest(model->path), hs_strn(flags, sizeof(flags)));
@@ -84,6 +102,7 @@ hs_status api_build_kept(struct api_build *build, struct hs_err *reterr)
     model->form = digest_lines(model->form, setup->search, setup->n_search);
     model->form = hs_digest_more(model->form,
                                  hs_strn(model->cursor_key, sizeof(model->cursor_key)));
+    model->form = hs_digest_more(model->form, hs_strn((const char *)&least, sizeof(least)));
     for (size_t i = 0; i < model->n_tables; i++) {
         model->tables[i].ttl_max = UINT64_MAX;
         model->tables[i].cache_control = HS_STR("private, no-cache");

@@ -1,16 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cache's keys, read again. kept.c writes them as
- *
- *     table role {"claims":...} l20 p1 n1234 SELECT ...
- *
- * for machines, so a name with a space in it is not marked as such: then the claims are still found, since they are the
- * first object of JSON behind a space, but the two names before them are not told apart.
+ * The cache's keys, written and read again. Who reads one goes from its front, where a name with a space in it is not
+ * marked as such: then the claims are still found, since they are the first object of JSON behind a space, but the
+ * two names before them are not told apart.
  */
+#include "api/key.h"
+
 #include "api/explain.h"
 #include "core/json_read.h"
 
 enum { CLAIM_TEXT_MAX = 512 };
+
+/* ---- writing ---- */
+
+static void add_number(struct hs_buf *key, char name, uint64_t n)
+{
+    hs_buf_add_char(key, ' ');
+    hs_buf_add_char(key, name);
+    hs_buf_add_u64(key, n);
+}
+
+/*
+ * A row by its key, without parameters, goes without the statement's text: table, role and catalog generation
+ * decide it, and the shorter key is what the commonest hit compares.
+ */
+void api_key_write(const struct api_request *r, const struct hs_identity *as, struct hs_buf *key)
+{
+    const struct pg_query *q = &r->query;
+    bool is_plain = r->is_item && !r->req->query.n;
+
+    hs_buf_clear(key);
+    hs_buf_add(key, r->table->name);
+    hs_buf_add_char(key, ' ');
+    hs_buf_add(key, as->role);
+    hs_buf_add_char(key, ' ');
+    hs_buf_add(key, as->claims);
+    add_number(key, r->ask.omit_nulls ? 'o' : 'n', r->hold->model->form);
+    if (!is_plain) {
+        add_number(key, r->is_item ? 'i' : 'l', r->ask.limit);
+        add_number(key, 'p', r->ask.page);
+        add_number(key, 'q', q->sql.n);
+        hs_buf_add_char(key, ' ');
+        hs_buf_add(key, q->sql);
+    }
+    for (size_t i = 0; i < q->n_params; i++) {
+        struct hs_str value = hs_str(q->params[i]);
+
+        add_number(key, value.p ? '=' : '-', value.n);
+        hs_buf_add_char(key, ' ');
+        hs_buf_add(key, value);
+    }
+    /* What its headers say to shared caches differs for those who brought no token. */
+    if (r->table->is_public && as->is_anonymous)
+        hs_buf_add_lit(key, " public");
+    add_number(key, '@', r->table->pg->oid);
+    add_number(key, '.', as->role.n);
+}
+
+/* ---- reading ---- */
 
 static bool read_object(struct hs_str text, struct hs_str *ret_object)
 {

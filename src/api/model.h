@@ -67,10 +67,12 @@ struct api_table {
     size_t n_search;
     unsigned route_list;
     unsigned route_item;
-    hs_us ttl_max;            /* of kept answers; UINT64_MAX = no bound of its own, 0 = not kept */
+    hs_us ttl_max; /* of kept answers; UINT64_MAX = no bound of its own, 0 = not kept */
     struct hs_str cache_control; /* value of the header */
     bool is_public;              /* which lets shared caches keep it */
-    struct hs_str comment_list; /* their names as comments; p == NULL: database.comment is none */
+    bool has_surrogate_keys;     /* Surrogate-Key: the table, and the row, where it is public */
+    struct hs_str cdn_control;   /* value of CDN-Cache-Control, where it is public; empty = none */
+    struct hs_str comment_list;  /* their names as comments; p == NULL: database.comment is none */
     struct hs_str comment_item;
     uint16_t *index; /* by name: position in fields + 1; 0 = free */
     size_t index_mask;
@@ -83,8 +85,8 @@ struct api_model {
     struct hs_str path;
     struct api_rules rules; /* limit_default is at most limit_max */
     char cursor_key[32];
-    uint64_t generation; /* as in struct api_setup */
-    uint64_t form;       /* digest of all of the setup that decides how an answer looks */
+    uint64_t generation;   /* as in struct api_setup */
+    uint64_t form;         /* digest of all of the setup that decides how an answer looks */
     uint64_t sees_deleted; /* api.soft_delete.roles, bits as in pg_catalog.roles */
     unsigned route_tables;
     struct api_table *tables;

@@ -23,6 +23,7 @@ void cache_entry_unref(struct cache_entry *entry)
     if (atomic_fetch_sub_explicit(&entry->refs, 1, memory_order_acq_rel) != 1)
         return;
     entry->magic = 0;
+    cache_variants_free(entry);
     hs_free(entry);
 }
 
@@ -45,7 +46,7 @@ size_t cache_entry_size(const struct cache_flight *flight, const struct cache_an
 {
     const size_t fixed = sizeof(struct cache_entry) + flight->n_tags * sizeof(struct cache_tag);
 
-    if (answer->etag.n > UINT16_MAX || answer->content_type.n > UINT16_MAX ||
+    if (answer->etag.n > UINT16_MAX || answer->content_type.n > UINT8_MAX ||
         answer->headers.n > UINT32_MAX / 4 || answer->body.n > UINT32_MAX / 4 ||
         flight->key.n > UINT32_MAX / 4)
         return SIZE_MAX;
@@ -82,7 +83,7 @@ struct cache_entry *cache_entry_new(const struct cache_flight *flight,
                                   .headers_n = (uint32_t)answer->headers.n,
                                   .body_n = (uint32_t)answer->body.n,
                                   .etag_n = (uint16_t)answer->etag.n,
-                                  .content_type_n = (uint16_t)answer->content_type.n,
+                                  .content_type_n = (uint8_t)answer->content_type.n,
                                   .n_tags = (uint16_t)flight->n_tags};
     atomic_init(&entry->refs, 1);
     entry->bytes = (uint32_t)(hs_mem_size(entry) + CACHE_SLOT_BYTES);

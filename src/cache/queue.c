@@ -88,6 +88,14 @@ void cache_queue_remove(struct cache_store *store, struct cache_entry *entry)
     pull(store, entry);
 }
 
+void cache_queue_grow(struct cache_store *store, struct cache_entry *entry, size_t bytes)
+{
+    if (entry->queue == CACHE_QUEUE_SMALL)
+        store->small_bytes += bytes;
+    store->bytes += bytes;
+    entry->bytes += (uint32_t)bytes;
+}
+
 static struct cache_entry *last_of(const struct hs_list *queue)
 {
     return HS_CONTAINER(queue->prev, struct cache_entry, node);

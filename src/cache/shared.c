@@ -298,6 +298,7 @@ static struct cache_entry *fill(struct cache_flight *flight, const struct shared
                                         .body = value->body,
                                         .ttl = ttl,
                                         .route = reader->route,
+                                        .target = reader->target,
                                         .epoch = value->epoch};
 
     return cache_fill_shared(flight, &answer, moment, reader->token, reader->now);

@@ -67,6 +67,7 @@ struct cache_shared_reader {
     hs_us now;
     struct hs_wall wall;
     uint32_t route;
+    struct hs_str target; /* as in struct cache_answer */
 };
 
 /*

@@ -148,18 +148,22 @@ bool cache_forget(struct cache_store *store, struct cache_entry *entry)
     return dead != NULL;
 }
 
+void cache_evict(struct cache_store *store, struct cache_entry **dead)
+{
+    struct cache_entry *victim = cache_queue_victim(store);
+    struct cache_shard *shard = cache_shard_of(store, victim->hash);
+
+    pthread_mutex_lock(&shard->lock);
+    cache_unlink(store, shard, victim, dead);
+    pthread_mutex_unlock(&shard->lock);
+    store->evicted++;
+}
+
 void cache_make_room(struct cache_store *store, size_t bytes, struct cache_entry **dead)
 {
     while (store->entries >= store->setup.entries_max ||
-           store->bytes > store->setup.bytes_max - bytes) {
-        struct cache_entry *victim = cache_queue_victim(store);
-        struct cache_shard *shard = cache_shard_of(store, victim->hash);
-
-        pthread_mutex_lock(&shard->lock);
-        cache_unlink(store, shard, victim, dead);
-        pthread_mutex_unlock(&shard->lock);
-        store->evicted++;
-    }
+           store->bytes > store->setup.bytes_max - bytes)
+        cache_evict(store, dead);
 }
 
 struct cache_entry *cache_peek(struct cache_store *store, struct hs_str key, uint64_t hash)

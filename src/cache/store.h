@@ -5,7 +5,7 @@
  * Shape      shards, each with a lock that is held for a lookup or a link only; entries are immutable, counted
  *            blocks of memory, so an answer is written from the cache's own bytes while others replace it.
  * Limits     bytes_max and entries_max are exact: an entry's bytes are its whole block as the allocator rounds
- *            it, the allocator's own word and its slot of the hash table. What is no longer in the cache but
+ *            it, the allocator's own word, its slot of the hash table, and the blocks of its variants. What is no longer in the cache but
  *            still on its way to a socket counts for the answer that holds it. Beside that there are the tables,
  *            taken at the start: at most 1/32 of bytes_max, and a few bytes for each of entries_max.
  * Eviction   see store.c; chosen by tests/bench/cache_sim.c.
@@ -21,12 +21,13 @@
 #include "cache/state.h"
 
 struct cache_store;
+struct cache_variant;
 
 struct cache_store_setup {
     struct cache_state *state;
     size_t bytes_max;
     size_t entries_max;
-    size_t entry_max;   /* bytes of one entry, counted like bytes_max */
+    size_t entry_max;   /* bytes of one entry, counted like bytes_max, without its variants */
     size_t waiters_max; /* of one flight; who comes later asks by himself */
     hs_us unfit_time;   /* how long a key that could not be kept is remembered as such */
 };
@@ -57,15 +58,17 @@ struct cache_entry {
     uint32_t headers_n;
     uint32_t body_n;
     uint16_t etag_n;
-    uint16_t content_type_n;
     uint16_t n_tags;
+    uint8_t content_type_n;
     /* private to the store */
     unsigned char queue;
     atomic_uchar visits;
-    uint32_t bytes;
+    atomic_uchar tried; /* a bit for each coding that is made, being made, or not worth it */
+    uint32_t bytes;     /* with its variants; once it is in the store, under the store's lock */
     atomic_uint hits;
     struct hs_list node;
     struct cache_entry *chain;
+    _Atomic(struct cache_variant *) variants;
 };
 
 static inline const struct cache_tag *cache_entry_tags(const struct cache_entry *entry)
@@ -111,6 +114,55 @@ void cache_entry_ref(struct cache_entry *entry);
 /* NULL is allowed. */
 void cache_entry_unref(struct cache_entry *entry);
 
+/* ---- the body in content codings ---- */
+
+enum {
+    CACHE_CODINGS = 8,    /* the caller's numbers for them are below this */
+    CACHE_MAKING_MAX = 16 /* variants in the making at once; more are not begun */
+};
+
+/* The body in another coding: made after the entry, immutable, and gone with it. One block, the body behind. */
+struct cache_variant {
+    struct cache_variant *next;
+    uint32_t coding;
+    uint32_t body_n;
+};
+
+static inline struct hs_str cache_variant_body(const struct cache_variant *variant)
+{
+    return hs_strn((const char *)(variant + 1), variant->body_n);
+}
+
+/* Lives as long as the entry. NULL: there is none, or not yet. */
+static inline const struct cache_variant *cache_variant_find(const struct cache_entry *entry,
+                                                             unsigned coding)
+{
+    const struct cache_variant *variant = atomic_load_explicit(&entry->variants,
+                                                               memory_order_acquire);
+
+    while (variant && variant->coding != coding)
+        variant = variant->next;
+    return variant;
+}
+
+/*
+ * true: the variant is the caller's to make, and nobody else's; one of the two calls below ends that, on any
+ * thread. false: it is there, being made, or not worth making, or too many are being made.
+ */
+bool cache_variant_begin(struct cache_store *store, struct cache_entry *entry, unsigned coding);
+/*
+ * Hangs a copy of the body beside the entry's own. Counts in bytes_max with its whole block for as long as the
+ * entry is in the store: others may be evicted for it, the entry itself among them, which still gets it for those
+ * who hold it. Where it cannot be kept there is none.
+ */
+void cache_variant_keep(struct cache_store *store, struct cache_entry *entry, unsigned coding,
+                        struct hs_str body);
+/* There is none. is_final: and it is not worth trying again. */
+void cache_variant_drop(struct cache_store *store, struct cache_entry *entry, unsigned coding,
+                        bool is_final);
+
+/* ---- asking ---- */
+
 /* What is asked: the key, and the reader's own conditions. */
 struct cache_ask {
     struct hs_str key; /* canonical; compared whole */
@@ -151,7 +203,7 @@ enum cache_why {
     CACHE_WHY_ABSENT,      /* was never there, or was evicted */
     CACHE_WHY_INVALIDATED, /* a tag was stamped, a floor raised */
     CACHE_WHY_EXPIRED,
-    CACHE_WHY_SETTLING,    /* a change is not past the fence yet, the catalog not read again */
+    CACHE_WHY_SETTLING,   /* a change is not past the fence yet, the catalog not read again */
     CACHE_WHY_NOT_PROVEN, /* the proof is too old, a barrier stands, no feed */
     CACHE_WHY_TOKEN,      /* the reader's token is not passed */
     CACHE_WHY_UNFIT,      /* this key is not kept for a while */

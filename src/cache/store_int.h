@@ -87,6 +87,7 @@ struct cache_store {
     _Atomic(uint64_t) refused;
     _Atomic(uint64_t) joined;
     _Atomic(uint64_t) flights;
+    atomic_uint making; /* variants under way */
 
     size_t sweep_at; /* the next slot, over all shards; the control thread's */
     struct cache_shard shards[CACHE_SHARDS];
@@ -120,11 +121,18 @@ struct cache_entry *cache_entry_new(const struct cache_flight *flight,
 /* Gives up a reference to each entry of a chain, outside of locks. */
 void cache_entry_unref_all(struct cache_entry *chain);
 
+/* ---- variant.c ---- */
+
+/* With the last reference to the entry. */
+void cache_variants_free(struct cache_entry *entry);
+
 /* ---- queue.c: which entry goes; under store->lock ---- */
 
 void cache_queue_init(struct cache_store *store);
 void cache_queue_add(struct cache_store *store, struct cache_entry *entry);
 void cache_queue_remove(struct cache_store *store, struct cache_entry *entry);
+/* The entry, which is in a queue, has become longer. */
+void cache_queue_grow(struct cache_store *store, struct cache_entry *entry, size_t bytes);
 /* The entry to evict next, still in its queue; NULL: there is none. */
 struct cache_entry *cache_queue_victim(struct cache_store *store);
 enum { CACHE_VISITS_MAX = 3 };
@@ -150,6 +158,8 @@ void cache_unlink(struct cache_store *store, struct cache_shard *shard, struct c
                   struct cache_entry **dead);
 /* Unlinks the entry if it still is in the store. No lock is held. true: it was. */
 bool cache_forget(struct cache_store *store, struct cache_entry *entry);
+/* Evicts one entry, of which there must be one; under store->lock only. */
+void cache_evict(struct cache_store *store, struct cache_entry **dead);
 /* Evicts until so many bytes (at most bytes_max) and one entry have room; under store->lock only. */
 void cache_make_room(struct cache_store *store, size_t bytes, struct cache_entry **dead);
 /* Under both locks; there is room. Takes the reference. */

@@ -20,6 +20,19 @@ struct hs_str http_req_header(const struct http_req *req, struct hs_str name)
     return HS_STR_NULL;
 }
 
+enum http_coding http_req_coding(struct http_req *req)
+{
+    struct http_accepted accepted = {.has_others = false};
+
+    if (http_call_of(req)->sub)
+        return HTTP_IDENTITY;
+    for (size_t i = 0; i < req->n_headers; i++) {
+        if (hs_str_ieq(req->headers[i].name, HS_STR("accept-encoding")))
+            http_accepted_read(&accepted, req->headers[i].value);
+    }
+    return http_accepted_best(&accepted);
+}
+
 struct hs_buf *http_req_scratch(struct http_req *req)
 {
     struct http_server *server = HS_CONTAINER(req, struct http_call, req)->server;

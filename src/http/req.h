@@ -18,6 +18,7 @@
 #include "core/identity.h"
 #include "core/metric.h"
 #include "core/time.h"
+#include "http/coding.h"
 
 enum http_method {
     HTTP_GET = 1 << 0,
@@ -66,6 +67,9 @@ struct http_req {
 
 /* First header of that name (any case), or NULL value.p. Off the hottest path: linear. */
 struct hs_str http_req_header(const struct http_req *req, struct hs_str name);
+
+/* The coding that the client would have of ours; identity for a request within a request, whose parent takes it. */
+enum http_coding http_req_coding(struct http_req *req);
 
 struct http_reply {
     unsigned status;

@@ -425,12 +425,22 @@ static void on_turn(struct net_hook *hook)
         lose(redis, "its socket cannot be watched");
 }
 
+/* libuv says no more than that there is an error: hiredis finds out which, and then the context is gone. */
+static void on_broken(struct net_redis *redis)
+{
+    if (redis->is_connected)
+        redisAsyncHandleRead(redis->context);
+    else
+        redisAsyncHandleWrite(redis->context);
+    lose(redis, "its socket cannot be watched");
+}
+
 static void on_ready(void *arg, int events, int error)
 {
     struct net_redis *redis = arg;
 
     if (error) {
-        lose(redis, "its socket cannot be watched");
+        on_broken(redis);
         return;
     }
     if (events & NET_READABLE)

@@ -102,6 +102,8 @@ static bool read_host(struct reading *reading, struct hs_str rest)
     if (place.n && place.p[0] == '[') {
         size_t end = hs_str_find(place, ']');
 
+        if (end == place.n)
+            return false;
         host = hs_str_sub(place, 1, end);
         place = hs_str_sub(place, end + 1, place.n);
         if (place.n && place.p[0] != ':')

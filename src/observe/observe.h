@@ -33,7 +33,7 @@ enum observe_health { OBSERVE_OK, OBSERVE_DEGRADED, OBSERVE_DOWN };
  * old catalog. */
 enum observe_health observe_judge(const struct observe_state *state);
 
-/* {"status":"ok"|"degraded"|"down","components":{...},"uptime_s":n,"version":"..."}. The cache is told of, but
+/* {"status":"ok"|"degraded"|"down","components":{...},"cache":{...},"uptime_s":n,"version":"..."}. The cache
  * never makes the status worse: without it everything is answered, only slower. */
 void observe_health_json(const struct observe_state *state, hs_us now, struct hs_buf *out);
 

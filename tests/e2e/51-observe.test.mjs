@@ -69,7 +69,7 @@ test('/health lists the components', async () => {
     assert.match(headers.get('content-type'), /^application\/json/);
     assert.equal(headers.get('cache-control'), 'no-store');
     assert.equal(body.status, 'ok');
-    assert.deepEqual(Object.keys(body), ['status', 'components', 'uptime_s', 'version']);
+    assert.deepEqual(Object.keys(body), ['status', 'components', 'cache', 'uptime_s', 'version']);
     assert.deepEqual(Object.keys(body.components), ['database', 'catalog', 'workers']);
     for (const component of Object.values(body.components)) assert.equal(component.status, 'ok');
     assert.ok(body.components.workers.connections >= 1);

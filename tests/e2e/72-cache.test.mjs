@@ -38,9 +38,10 @@ before(async () => {
         INSERT INTO api.notes SELECT i, 'note ' || i, '2026-01-01'::date + i FROM generate_series(1, 50) i;
         CREATE VIEW api.note_bodies AS SELECT id, body FROM api.notes;
         CREATE VIEW api.clock AS SELECT id, now() AS told FROM api.notes;
+        CREATE TABLE api.news (id integer PRIMARY KEY, title text); INSERT INTO api.news VALUES (1, 'one'), (2, 'two');
         CREATE TABLE api.loose (a integer); INSERT INTO api.loose VALUES (1);
-        GRANT SELECT ON api.notes, api.note_bodies, api.clock, api.loose TO viewer, member; GRANT INSERT, UPDATE, DELETE ON api.notes TO member`);
-    server = await Hasten.start(exampleConfig(pg, { 'cache.tables': ['services: control=public, max-age=60', 'staff: ttl=0s'], 'server.workers': 2 }));
+        GRANT SELECT ON api.notes, api.note_bodies, api.clock, api.loose, api.news TO viewer, member; GRANT INSERT, UPDATE, DELETE ON api.notes TO member`);
+    server = await Hasten.start(exampleConfig(pg, { 'cache.tables': ['services: control=public, max-age=60', 'news: control=public, max-age=60; cdn=max-age=600; keys', 'staff: ttl=0s'], 'server.workers': 2 }));
 });
 after(async () => {
     await server?.stop();
@@ -139,10 +140,26 @@ test('If-None-Match: 304 from the cache, with the headers of the answer', async 
 });
 
 test('public where everybody gets the same, never where a token or a policy shaped it', async () => {
-    const open = await get('notes?limit=1');
-    assert.equal(open.headers.get('cache-control'), 'private, no-cache');
-    const token = await get('services?limit=1', { token: member(1) });
-    assert.equal(token.headers.get('cache-control'), 'private, no-cache');
+    const shared = (answer) => ['cache-control', 'cdn-cache-control', 'surrogate-key', 'vary'].map((name) => answer.headers.get(name));
+    assert.deepEqual(shared(await kept('news/1')), ['public, max-age=60', 'max-age=600', 'news news/1', 'Authorization']);
+    assert.deepEqual(shared(await get('news?limit=1')), ['public, max-age=60', 'max-age=600', 'news', 'Accept, Authorization']);
+    const viewer = sign({ role: 'viewer', exp: now(3600) }, SECRET);
+    for (const answer of [await get('news/1', { token: viewer }), await get('news/1', { token: member(1) }), await get('services/1'),
+        await get('services/1', { token: member(1) }), await get('notes/1')]) {
+        assert.equal(answer.headers.get('cache-control'), 'private, no-cache');
+        assert.equal(answer.headers.get('cdn-cache-control'), null);
+        assert.equal(answer.headers.get('surrogate-key'), null);
+    }
+});
+
+test('cache.tables: a row that cannot be meant is refused at start', async () => {
+    for (const [row, why] of [['nothere: ttl=1s', /no such table/], ['notes: ttl=soon', /no time/], ['notes: ttl=1s; what=2', /parts/],
+        ['notes: keys', /public/], ['notes: control=pub\x01lic', /Cache-Control/]]) {
+        await assert.rejects(async () => {
+            const bad = await Hasten.start(exampleConfig(pg, { 'cache.tables': [row] }));
+            await bad.stop();
+        }, why, row);
+    }
 });
 
 test('many at once ask the database once', async () => {

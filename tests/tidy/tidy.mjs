@@ -36,7 +36,7 @@ const LIBRARIES = [
     [/^(uv\.h|uv\/|openssl\/|wslay\/|hiredis\/)/, 'net'],
     [/^(libpq-fe\.h|libpq\/|postgres|pg_config|pg_query\.h)/, 'pg'],
     [/^(yaml\.h)/, 'conf'],
-    [/^nghttp2\//, 'http'],
+    [/^(nghttp2\/|libdeflate\.h|brotli\/|zstd)/, 'http'],
 ];
 
 const BANNED = {

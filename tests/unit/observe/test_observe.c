@@ -58,6 +58,8 @@ static void test_health(void **state)
         assert_string_equal(status_of(json, "database"), rows[i].database);
         assert_string_equal(status_of(json, "catalog"), rows[i].catalog);
         assert_string_equal(status_of(json, "workers"), rows[i].workers);
+        assert_string_equal(
+            json_string_value(json_object_get(json_object_get(json, "cache"), "state")), "off");
         assert_int_equal(json_integer_value(json_object_get(json, "uptime_s")), 62);
         assert_true(json_string_length(json_object_get(json, "version")) > 0);
         json_decref(json);
