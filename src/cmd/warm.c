@@ -207,7 +207,9 @@ static void end(struct serve_warm *warm, hs_us now)
     if (warm->failed) {
         hs_log_begin(HS_LOG_WARN, "warming failed in part");
         hs_log_int("requests", (int64_t)warm->failed);
-        hs_log_str("first", warm->failed_target);
+        /* Without the query: its values are nobody's business but the client's. */
+        hs_log_str("first",
+                   hs_str_sub(warm->failed_target, 0, hs_str_find(warm->failed_target, '?')));
         hs_log_err(&warm->err);
         hs_log_end();
     }
@@ -258,7 +260,6 @@ static void on_done(struct http_sub *sub, const struct http_reply *reply)
     if (reply->status >= 400) {
         hs_err_clear(&err);
         (void)hs_fail(&err, HS_E_NOT_KEPT, "the answer is %u", reply->status);
-        hs_err_why(&err, "%.*s", HS_FMT(hs_str_sub(reply->body, 0, HS_ERR_WHY / 2)));
         note_fault(warm, sub->target, &err);
     }
     hs_identity_unref(slot->who);
