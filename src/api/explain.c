@@ -328,7 +328,7 @@ hs_status api_explain_read(struct api_worker *worker, struct api_request *r, con
         hs_buf_add_lit(t.out, "}}");
         t.out->failed = t.out->failed || hs_buf_failed(&t.words);
     }
-    api_kept_fail(r);
+    api_kept_fail(r, /* is_unfit= */ false);
     hs_buf_fini(&t.words);
     if (!status)
         api_hold_release(hold);

@@ -269,13 +269,21 @@ void api_explain_pg(const struct api_request *r, struct hs_err *err)
         explain_forbidden(r, err);
 }
 
+/* Would it fail again, a moment later? Not for want of a server, of room in it, or of luck (classes 08, 40, 53, 57P). */
+static bool is_lasting(const struct hs_err *err)
+{
+    return err->sqlstate[0] && strncmp(err->sqlstate, "08", 2) != 0 &&
+           strncmp(err->sqlstate, "40", 2) != 0 && strncmp(err->sqlstate, "53", 2) != 0 &&
+           strncmp(err->sqlstate, "57P", 3) != 0;
+}
+
 static void reply_pg_error(struct api_request *r, const struct hs_err *cause)
 {
     struct http_req *req = r->req;
     struct hs_err err = *cause;
 
     api_explain_pg(r, &err);
-    api_kept_fail(r);
+    api_kept_fail(r, is_lasting(cause));
     api_hold_release(r->hold);
     http_reply_error(req, &err);
 }
@@ -299,7 +307,7 @@ static void on_done(struct pg_query *query, const struct pg_rows *rows, const st
     status = r->is_item ? api_answer_item(r, rows, out, &failure)
                         : api_answer_list(r, rows, out, &failure);
     if (status) {
-        api_kept_fail(r);
+        api_kept_fail(r, /* is_unfit= */ true);
         http_reply_error(req, &failure);
         api_hold_release(hold);
     } else if (r->is_item) {

@@ -304,7 +304,7 @@ static void reply_own(struct api_request *r, struct hs_str etag, char *headers, 
     n = put_form(headers, n, &form);
     if (r->kept)
         n = put(headers, n, status_line(r->kept));
-    api_kept_fail(r);
+    api_kept_fail(r, /* is_unfit= */ false);
     reply_form(r->req, &form, HS_STR("application/json"), hs_strn(headers, n));
     hs_buf_fini(&coded);
 }
@@ -321,7 +321,7 @@ void api_kept_answer(struct api_request *r, struct hs_str etag, struct hs_str va
     size_t n;
 
     if (!headers) {
-        api_kept_fail(r);
+        api_kept_fail(r, /* is_unfit= */ true);
         api_reply_failed(r->req, body);
         api_hold_release(hold);
         return;
@@ -333,14 +333,14 @@ void api_kept_answer(struct api_request *r, struct hs_str etag, struct hs_str va
     api_hold_release(hold);
 }
 
-void api_kept_fail(struct api_request *r)
+void api_kept_fail(struct api_request *r, bool is_unfit)
 {
     struct api_kept *kept = r->kept;
 
     if (!kept)
         return;
     if (kept->flight)
-        cache_drop(kept->flight, /* is_unfit= */ true);
+        cache_drop(kept->flight, is_unfit);
     kept->flight = NULL;
     hs_identity_unref(kept->as);
     kept->as = NULL;
@@ -357,7 +357,7 @@ static hs_status ask_alone(struct api_kept *kept, struct hs_err *reterr)
                            : api_run_affordable(kept->worker, kept->r, kept->run, reterr);
 
     if (status)
-        api_kept_fail(kept->r);
+        api_kept_fail(kept->r, /* is_unfit= */ false);
     return status;
 }
 
@@ -420,7 +420,7 @@ static void on_shared(struct cache_shared_get *get, struct hs_str value)
     const struct cache_shared_reader reader = {.catalog = get->catalog,
                                                .token = kept->ask.token,
                                                .ttl_max = kept->ttl,
-                                               .now = hs_now_us(),
+                                               .now = net_loop_now(kept->worker->loop),
                                                .wall = hs_wall_now(),
                                                .route = kept->r->req->route,
                                                .target = kept->r->req->target};
@@ -523,7 +523,7 @@ hs_status api_kept_question(struct api_kept *kept, const char *const *key,
                                    .generation = r->hold->model->generation,
                                    .tags = ret_depend->tags,
                                    .n_tags = ret_depend->n_tags,
-                                   .now = hs_now_us()};
+                                   .now = net_loop_now(kept->worker->loop)};
     return HS_OK;
 }
 
@@ -565,7 +565,7 @@ hs_status api_kept_run(struct api_worker *worker, struct api_request *r, const c
     kept->only_if_kept = wishes.only_if_kept;
     status = start(kept, key, &wishes, reterr);
     if (status)
-        api_kept_fail(r);
+        api_kept_fail(r, /* is_unfit= */ false);
     return status;
 }
 
@@ -584,7 +584,7 @@ bool api_kept_hit(struct api_worker *worker, struct http_req *req)
                              .hash = key.hash,
                              .generation = model->generation,
                              .token = wishes.token,
-                             .now = hs_now_us()};
+                             .now = net_loop_now(worker->loop)};
     entry = cache_hit(worker->cache->store, &ask);
     if (!entry)
         return false;

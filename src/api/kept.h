@@ -65,7 +65,10 @@ void api_kept_answer(struct api_request *r, struct hs_str etag, struct hs_str va
 size_t api_kept_headers(char *to, const struct api_request *r, struct hs_str etag,
                         struct hs_str vary);
 size_t api_kept_headers_room(const struct api_request *r, struct hs_str etag, struct hs_str vary);
-/* There is no answer to keep; nothing is answered here. */
-void api_kept_fail(struct api_request *r);
+/*
+ * There is no answer to keep; nothing is answered here. is_unfit: because of what was asked, so that it is not worth
+ * asking for all of those who want it (a database that is down, or busy, is no such reason).
+ */
+void api_kept_fail(struct api_request *r, bool is_unfit);
 
 #endif

@@ -15,9 +15,19 @@
 
 enum { NAMES_ROOM = 192 };
 
+static bool includes_rls(const struct tree_select *tree)
+{
+    for (const struct tree_embed *e = tree->embeds; e; e = e->next) {
+        if (e->select->relation->depend.has_rls || includes_rls(e->select))
+            return true;
+    }
+    return false;
+}
+
 static bool is_public(const struct api_request *r)
 {
-    return r->table->is_public && r->req->identity->is_anonymous && !r->table->pg->has_rls;
+    return r->table->is_public && r->req->identity->is_anonymous && !r->table->pg->depend.has_rls &&
+           !includes_rls(&r->ask.tree);
 }
 
 size_t api_kept_headers_room(const struct api_request *r, struct hs_str etag, struct hs_str vary)

@@ -100,6 +100,8 @@ hs_status api_build_kept(struct api_build *build, struct hs_err *reterr)
     model->form = hs_digest_more(hs_digest(model->path), hs_strn(flags, sizeof(flags)));
     model->form = digest_lines(model->form, setup->relations, setup->n_relations);
     model->form = digest_lines(model->form, setup->search, setup->n_search);
+    model->form = digest_lines(model->form, setup->soft_delete, setup->n_soft_delete);
+    model->form = digest_lines(model->form, setup->cache_tables, setup->n_cache_tables);
     model->form = hs_digest_more(model->form,
                                  hs_strn(model->cursor_key, sizeof(model->cursor_key)));
     model->form = hs_digest_more(model->form, hs_strn((const char *)&least, sizeof(least)));

@@ -7,6 +7,7 @@
 #include "api/key.h"
 
 #include "api/explain.h"
+#include "core/guard.h"
 #include "core/json_read.h"
 
 enum { CLAIM_TEXT_MAX = 512 };
@@ -34,7 +35,7 @@ void api_key_write(const struct api_request *r, const struct hs_identity *as, st
     hs_buf_add_char(key, ' ');
     hs_buf_add(key, as->role);
     hs_buf_add_char(key, ' ');
-    hs_buf_add(key, as->claims);
+    hs_buf_add(key, HS_GUARD(claims_in_key) ? as->claims : HS_STR("{}"));
     add_number(key, r->ask.omit_nulls ? 'o' : 'n', r->hold->model->form);
     if (!is_plain) {
         add_number(key, r->is_item ? 'i' : 'l', r->ask.limit);

@@ -27,7 +27,8 @@
 
 enum {
     NAME_DIGEST = 16,
-    NAME_MAX = sizeof("hasten:") - 1 + 2 * NAME_DIGEST,
+    NAME_DIGITS = 32,
+    NAME_MAX = sizeof("hasten:") - 1 + NAME_DIGITS,
     /* Beside an entry's own bytes: 64 tags with 8 names each, numbers, MAC. */
     VALUE_OVERHEAD = 64 * 1024,
     /* Values on their way to Redis, in longest values: what comes beyond is not put. */
@@ -37,7 +38,7 @@ enum {
 };
 
 /* Longer than any cache.ttl.*; keeps sums of times within their type. */
-#define TTL_MAX (400 * 86400 * HS_SECOND)
+#define TTL_MAX ((hs_us)400 * 86400 * HS_SECOND)
 
 struct cache_shared {
     struct cache_state *state;
@@ -63,7 +64,7 @@ hs_status cache_shared_new(const struct cache_shared_setup *setup, struct cache_
         .retry_min = setup->retry_min,
         .retry_max = setup->retry_max,
         .inflight_max = setup->inflight_max,
-        .bytes_max = QUEUED_VALUES * value_max,
+        .bytes_max = (size_t)QUEUED_VALUES * value_max,
         .reply_max = value_max,
         .seed = setup->seed,
         .changed = setup->changed,

@@ -103,7 +103,7 @@ static uint64_t take_number(struct reader *from, size_t bytes)
     struct hs_str s = take(from, bytes);
     uint64_t v = 0;
 
-    for (size_t i = 0; i < s.n; i++)
+    for (size_t i = 0; s.p && i < s.n; i++)
         v |= (uint64_t)(unsigned char)s.p[i] << 8 * i;
     return v;
 }

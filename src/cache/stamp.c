@@ -175,6 +175,7 @@ static void forget_columns(struct state_table *table)
     table->columns = NULL;
     table->names = NULL;
     table->n_columns = 0;
+    table->is_announced = false;
     table->planned = SIZE_MAX;
 }
 
@@ -228,9 +229,9 @@ static bool describe_table(struct state_table *table, const struct hs_change_tab
 static bool meet_table(struct cache_state *state, struct state_table *table,
                        const struct hs_change *change)
 {
-    bool was_described = table->columns;
+    bool was_described = table->columns && !table->is_announced;
 
-    if (is_described_as(table, change->table))
+    if (was_described && is_described_as(table, change->table))
         return true;
     if (was_described)
         raise_family(state, table, change->stamp);
@@ -417,6 +418,37 @@ void cache_feed_table(struct cache_state *state, uint32_t oid, const uint32_t *a
         blind_all(state, ancestors, n_ancestors);
     table->told = floor;
     publish_floor(table);
+}
+
+/*
+ * As if the stream had described the table by these columns alone: enough for the companions of its shapes. Nothing
+ * is stamped by it, since the first change brings the stream's own description.
+ */
+static void announce_identity(struct cache_state *state, struct state_table *table,
+                              const struct hs_change_table *as)
+{
+    if (is_described_as(table, as) || !describe_table(table, as))
+        return;
+    table->is_announced = true;
+    (void)plan_table(state, table, state_load(&state->position));
+}
+
+void cache_feed_identity(struct cache_state *state, uint32_t oid, const struct hs_str *columns,
+                         size_t n)
+{
+    enum { COLUMNS_MAX = 32 }; /* of an index */
+    struct hs_change_column of_identity[COLUMNS_MAX];
+    const struct hs_change_table as = {.oid = oid, .columns = of_identity, .n_columns = n};
+    uint32_t index = cache_table(state, oid);
+    struct state_table *table;
+
+    if (index == CACHE_NO_INDEX || n == 0 || n > COLUMNS_MAX)
+        return;
+    table = &state->tables[index];
+    for (size_t i = 0; i < n; i++)
+        of_identity[i] = (struct hs_change_column){.name = columns[i], .is_identity = true};
+    if (!table->columns || table->is_announced)
+        announce_identity(state, table, &as);
 }
 
 /* ---- beginnings ---- */

@@ -174,6 +174,13 @@ void cache_feed_end(struct cache_state *state);
  */
 void cache_feed_table(struct cache_state *state, uint32_t oid, const uint32_t *ancestors,
                       size_t n_ancestors, uint64_t floor);
+/*
+ * The columns of its replica identity, by name. Until the stream describes the table with its first change, companions
+ * are made of them; what the stream says then goes before it, so that this may be wrong or missing, at the
+ * price of answers that are lost with that change.
+ */
+void cache_feed_identity(struct cache_state *state, uint32_t oid, const struct hs_str *columns,
+                         size_t n);
 void cache_feed_change(struct cache_state *state, const struct hs_change *change);
 void cache_feed_truncate(struct cache_state *state, uint32_t oid, uint64_t stamp);
 /* All stamps up to that position were given; registers the shapes that were asked for, wakes waiters. */

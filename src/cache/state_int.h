@@ -68,6 +68,7 @@ struct state_table {
     struct state_column *columns; /* as described last, a copy; NULL = not yet */
     char *names;
     size_t n_columns;
+    bool is_announced;        /* the columns are those of the identity alone */
     struct state_plan *plans; /* for its own shapes and those of its ancestors */
     size_t n_plans;
     size_t plans_cap;

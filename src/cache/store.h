@@ -5,9 +5,10 @@
  * Shape      shards, each with a lock that is held for a lookup or a link only; entries are immutable, counted
  *            blocks of memory, so an answer is written from the cache's own bytes while others replace it.
  * Limits     bytes_max and entries_max are exact: an entry's bytes are its whole block as the allocator rounds
- *            it, the allocator's own word, its slot of the hash table, and the blocks of its variants. What is no longer in the cache but
- *            still on its way to a socket counts for the answer that holds it. Beside that there are the tables,
- *            taken at the start: at most 1/32 of bytes_max, and a few bytes for each of entries_max.
+ *            it, the allocator's own word, its slot of the hash table, and the blocks of its variants. What is no
+ *            longer in the cache but still on its way to a socket counts for the answer that holds it. Beside that
+ *            there are the tables, taken at the start: at most 1/32 of bytes_max, and a few bytes for each of
+ *            entries_max.
  * Eviction   see store.c; chosen by tests/bench/cache_sim.c.
  * Coalescing A key that is being asked for has a flight: whoever asks for it meanwhile, in whatever
  *            worker, gets the flight's answer, if the rule allows it.

@@ -2,7 +2,7 @@
 /*
  * Bodies in other codings, beside the entry that they belong to.
  *
- *     entry ──▶ variant ──▶ variant        a new one is put in front, whole, by one store; readers take no lock
+ *     entry ──▶ variant ──▶ variant     a new one is put in front, whole, by one store; readers take no lock
  *
  * A bit for each coding says that somebody took it upon himself: whoever sets it makes the variant, so that each is
  * made at most once at a time. It stays set where the coding is not worth it, which needs no memory of its own.

@@ -46,6 +46,11 @@ static void on_table(void *ctx, uint32_t oid, const uint32_t *ancestors, size_t 
     cache_feed_table(state_of(ctx), oid, ancestors, n_ancestors, floor);
 }
 
+static void on_identity(void *ctx, uint32_t oid, const struct hs_str *columns, size_t n)
+{
+    cache_feed_identity(state_of(ctx), oid, columns, n);
+}
+
 static void on_change(void *ctx, const struct hs_change *change)
 {
     cache_feed_change(state_of(ctx), change);
@@ -90,6 +95,13 @@ static void on_end(void *ctx, const struct hs_err *why)
     cache_feed_end(state_of(ctx));
 }
 
+static void on_feed_paused(void *ctx)
+{
+    struct coherence *c = ctx;
+
+    c->setup.paused(c->setup.ctx);
+}
+
 static bool is_pending(void *ctx)
 {
     return cache_feed_pending(state_of(ctx));
@@ -103,6 +115,7 @@ static uint64_t wanted(void *ctx)
 static const struct pg_feed_ops ops = {
     .begin = on_begin,
     .table = on_table,
+    .identity = on_identity,
     .change = on_change,
     .truncate = on_truncate,
     .position = on_position,
@@ -110,6 +123,7 @@ static const struct pg_feed_ops ops = {
     .proof = on_proof,
     .catalog = on_catalog,
     .end = on_end,
+    .paused = on_feed_paused,
     .is_pending = is_pending,
     .wanted = wanted,
 };
@@ -234,14 +248,37 @@ hs_status coherence_start(struct coherence *c, struct hs_str secret, struct hs_e
     return HS_OK;
 }
 
+void coherence_pause(struct coherence *c)
+{
+    if (c)
+        pg_feed_pause(c->feed);
+}
+
+void coherence_resume(struct coherence *c)
+{
+    if (c)
+        pg_feed_resume(c->feed);
+}
+
+bool coherence_is_paused(const struct coherence *c)
+{
+    return !c || !c->has_thread || pg_feed_is_paused(c->feed);
+}
+
+void coherence_stop(struct coherence *c)
+{
+    if (!c || !c->has_thread)
+        return;
+    pg_feed_stop(c->feed);
+    (void)pthread_join(c->thread, NULL);
+    c->has_thread = false;
+}
+
 void coherence_free(struct coherence *c)
 {
     if (!c)
         return;
-    if (c->has_thread) {
-        pg_feed_stop(c->feed);
-        (void)pthread_join(c->thread, NULL);
-    }
+    coherence_stop(c);
     pg_feed_free(c->feed);
     cache_store_free(c->cache.store);
     cache_state_free(c->cache.state);

@@ -15,6 +15,8 @@ struct coherence_setup {
     const struct conf *conf; /* outlives it */
     /* The catalog has another generation: it must be read again. The feed's thread. */
     void (*changed)(void *ctx);
+    /* coherence_is_paused() has become true. The feed's thread. */
+    void (*paused)(void *ctx);
     void *ctx;
 };
 
@@ -26,7 +28,20 @@ hs_status coherence_new(const struct coherence_setup *setup, struct coherence **
  */
 hs_status coherence_start(struct coherence *c, struct hs_str secret, struct hs_err *reterr)
     hs_must_check;
-/* Ends the thread, frees all; nobody may use the cache any more. NULL is allowed. */
+/*
+ * The stream is let go of until coherence_resume(), and nothing kept is served meanwhile. The control thread. NULL is
+ * allowed, and paused at once.
+ */
+void coherence_pause(struct coherence *c);
+void coherence_resume(struct coherence *c);
+/* Is nothing connected? */
+bool coherence_is_paused(const struct coherence *c);
+/*
+ * Ends the thread: from then on nobody is told of anything. Before loops are freed that somebody waits on for the
+ * stream. NULL is allowed.
+ */
+void coherence_stop(struct coherence *c);
+/* Stops, frees all; nobody may use the cache any more. NULL is allowed. */
 void coherence_free(struct coherence *c);
 
 /* For api_worker_new(). */

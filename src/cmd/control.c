@@ -200,11 +200,11 @@ hs_status serve_source_read(struct control *c, struct serve_source *source,
     if (!source->has_key) {
         status = choose_cursor_key(source, reterr);
         source->has_key = !status;
-        if (!status && c->serve->coherence)
-            status = coherence_start(
-                c->serve->coherence,
-                hs_strn(source->api.cursor_key, sizeof(source->api.cursor_key)), reterr);
     }
+    if (!status && c->serve->coherence)
+        status = coherence_start(c->serve->coherence,
+                                 hs_strn(source->api.cursor_key, sizeof(source->api.cursor_key)),
+                                 reterr);
     if (!status)
         status = api_model_new(&source->api, catalog, ret_model, reterr);
     if (!status) {
@@ -414,6 +414,9 @@ static void take_notes(struct control *c)
         } else if (note->kind == SERVE_NOTE_CATALOG) {
             atomic_flag_clear(&c->serve->catalog_noted);
             c->todo |= SERVE_TODO_CATALOG;
+        } else if (note->kind == SERVE_NOTE_FEED) {
+            atomic_flag_clear(&c->serve->feed_noted);
+            serve_pause_settle(c);
         } else {
             serve_pause_note(c, note);
         }
@@ -560,6 +563,7 @@ int serve_control(struct serve *s)
     else
         code = run(&c);
     serve_admin_hide(s);
+    coherence_stop(s->coherence);
     serve_free_workers(s);
     serve_source_free(c.source);
     return code;

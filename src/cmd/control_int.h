@@ -86,6 +86,8 @@ static inline bool serve_is_paused(const struct control *c)
 void serve_pause(struct control *c, struct serve_admin *admin);
 void serve_resume(struct control *c, struct serve_admin *admin);
 void serve_pause_note(struct control *c, const struct serve_note *note);
+/* A pause that is asked for may have been reached. */
+void serve_pause_settle(struct control *c);
 /* How long to wait at most before serve_pause_tick(), in ms for poll(2); -1 = for ever. */
 int serve_pause_wait(const struct control *c);
 void serve_pause_tick(struct control *c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * PAUSE and RESUME: every worker's pool holds its statements back and closes its connections, the control
- * thread closes its own, and a database can be switched with nobody noticing but by the wait.
+ * thread closes its own, the change stream is let go of, and a database can be switched with nobody noticing but by the wait.
  *
  *     RUNNING -> PAUSING -> PAUSED -> RESUMING -> RUNNING
  *                   \______________/
@@ -90,6 +90,7 @@ void serve_pause(struct control *c, struct serve_admin *admin)
     /* Its connection would keep the database from ending. */
     pg_catalog_reader_free(c->source->reader);
     c->source->reader = NULL;
+    coherence_pause(s->coherence);
     c->pause = (struct serve_pause){.state = SERVE_PAUSING, .began = hs_now_us(), .pauser = admin};
     c->pause.until = c->pause.began + admin->timeout;
     for (unsigned i = 0; i < s->n_workers; i++) {
@@ -109,6 +110,7 @@ static void tell_resume(struct control *c)
     struct serve *s = c->serve;
 
     c->pause.state = SERVE_RESUMING;
+    coherence_resume(s->coherence);
     for (unsigned i = 0; i < s->n_workers; i++) {
         s->workers[i].resume_mail.deliver = on_resume_mail;
         net_loop_post(s->workers[i].loop, &s->workers[i].resume_mail);
@@ -152,23 +154,33 @@ static void give_up(struct control *c)
     tell_resume(c);
 }
 
+/* All workers are quiet; the change stream perhaps not yet. */
+static bool is_quiet(const struct control *c)
+{
+    return c->pause.state == SERVE_PAUSING && c->pause.paused == c->serve->n_workers;
+}
+
+void serve_pause_settle(struct control *c)
+{
+    if (!is_quiet(c) || !coherence_is_paused(c->serve->coherence))
+        return;
+    c->pause.state = SERVE_PAUSED;
+    hs_log_begin(HS_LOG_INFO, "paused");
+    hs_log_ms("ms", hs_now_us() - c->pause.began);
+    hs_log_end();
+    answer_status(c, &c->pause.pauser);
+}
+
 static void note_paused(struct control *c, bool is_paused)
 {
     if (is_paused)
         c->pause.paused++;
     else
         c->pause.refused++;
-    if (c->pause.state != SERVE_PAUSING)
-        return;
-    if (!is_paused) {
+    if (c->pause.state == SERVE_PAUSING && !is_paused)
         give_up(c);
-    } else if (c->pause.paused == c->serve->n_workers) {
-        c->pause.state = SERVE_PAUSED;
-        hs_log_begin(HS_LOG_INFO, "paused");
-        hs_log_ms("ms", hs_now_us() - c->pause.began);
-        hs_log_end();
-        answer_status(c, &c->pause.pauser);
-    }
+    else
+        serve_pause_settle(c);
 }
 
 void serve_pause_note(struct control *c, const struct serve_note *note)
@@ -195,15 +207,19 @@ int serve_pause_wait(const struct control *c)
 {
     hs_us now = hs_now_us();
 
-    if (c->pause.state != SERVE_PAUSED)
+    if (c->pause.state != SERVE_PAUSED && !is_quiet(c))
         return -1;
     return c->pause.until <= now ? 0 : (int)((c->pause.until - now) / HS_MS) + 1;
 }
 
 void serve_pause_tick(struct control *c)
 {
-    if (c->pause.state != SERVE_PAUSED || hs_now_us() < c->pause.until)
+    if ((c->pause.state != SERVE_PAUSED && !is_quiet(c)) || hs_now_us() < c->pause.until)
         return;
+    if (is_quiet(c)) {
+        give_up(c);
+        return;
+    }
     hs_log(HS_LOG_WARN, "pause over", "nobody resumed within --timeout: statements go on");
     tell_resume(c);
 }

@@ -510,26 +510,42 @@ void serve_drain_workers(struct serve *s)
     }
 }
 
+static void free_worker(struct serve_worker *w)
+{
+    http_server_free(w->admin);
+    http_server_free(w->http);
+    api_worker_free(w->api);
+    edge_auth_free(w->auth);
+    pg_pool_free(w->pool);
+    net_timer_free(w->tick);
+    net_loop_free(w->loop);
+    serve_warm_free(w->warm);
+    serve_conf_unref(w->conf);
+}
+
+static void deliver_all(const struct serve *s)
+{
+    for (unsigned i = 0; i < s->n_workers; i++) {
+        if (s->workers[i].loop)
+            net_loop_deliver(s->workers[i].loop);
+    }
+}
+
+/* One worker's request may be waited for by another's: no loop goes before all of them are told. */
 void serve_free_workers(struct serve *s)
 {
-    for (unsigned i = 0; s->workers && i < s->n_workers; i++) {
-        struct serve_worker *w = &s->workers[i];
-
-        if (w->has_thread)
-            (void)pthread_join(w->thread, NULL);
-        if (w->loop)
-            net_loop_deliver(w->loop); /* a model may still be in the mail */
-        cache_shared_free(w->shared); /* who still waits for it is answered by the others */
-        http_server_free(w->admin);
-        http_server_free(w->http);
-        api_worker_free(w->api);
-        edge_auth_free(w->auth);
-        pg_pool_free(w->pool);
-        net_timer_free(w->tick);
-        net_loop_free(w->loop);
-        serve_warm_free(w->warm);
-        serve_conf_unref(w->conf);
+    if (!s->workers)
+        return;
+    for (unsigned i = 0; i < s->n_workers; i++) {
+        if (s->workers[i].has_thread)
+            (void)pthread_join(s->workers[i].thread, NULL);
     }
+    deliver_all(s); /* a model may still be in the mail */
+    for (unsigned i = 0; i < s->n_workers; i++)
+        cache_shared_free(s->workers[i].shared); /* who still waits for it is answered by the others */
+    deliver_all(s);
+    for (unsigned i = 0; i < s->n_workers; i++)
+        free_worker(&s->workers[i]);
     hs_free(s->workers);
     s->workers = NULL;
 }
@@ -644,13 +660,26 @@ static void on_catalog_changed(void *ctx)
     serve_note(s, &s->catalog_note);
 }
 
+/* The same, of a pause: what counts is whether it is one still when the note is read. */
+static void on_feed_paused(void *ctx)
+{
+    struct serve *s = ctx;
+
+    if (atomic_flag_test_and_set(&s->feed_noted))
+        return;
+    s->feed_note.kind = SERVE_NOTE_FEED;
+    serve_note(s, &s->feed_note);
+}
+
 static hs_status make_coherence(struct serve *s, struct hs_err *reterr)
 {
-    const struct coherence_setup setup = {.conf = s->boot, .changed = on_catalog_changed, .ctx = s};
+    const struct coherence_setup setup = {
+        .conf = s->boot, .changed = on_catalog_changed, .paused = on_feed_paused, .ctx = s};
 
     hs_status status;
 
     atomic_flag_clear(&s->catalog_noted);
+    atomic_flag_clear(&s->feed_noted);
     status = coherence_new(&setup, &s->coherence, reterr);
     if (!status)
         s->state.cache = coherence_cache(s->coherence)->state;

@@ -54,7 +54,8 @@ enum serve_note_kind {
     SERVE_NOTE_ADMIN,   /* a request on the admin socket: struct serve_admin */
     SERVE_NOTE_PAUSED,  /* a worker's pool is paused, or will not be */
     SERVE_NOTE_RESUMED, /* a worker's pool was told to go on */
-    SERVE_NOTE_CATALOG  /* the cache's catalog has another generation */
+    SERVE_NOTE_CATALOG, /* the cache's catalog has another generation */
+    SERVE_NOTE_FEED     /* the change stream is paused, or was */
 };
 
 struct serve_note {
@@ -134,6 +135,8 @@ struct serve {
     struct coherence *coherence; /* NULL: cache.enabled is off */
     struct serve_note catalog_note;
     atomic_flag catalog_noted; /* the note is on its way */
+    struct serve_note feed_note;
+    atomic_flag feed_noted; /* the same */
 };
 
 /* serve.c: makes all workers with their listening sockets, then starts their threads. */

@@ -370,21 +370,25 @@ static void put_continue(struct http_conn *conn)
         net_conn_close(conn->net, /* reset= */ true);
 }
 
+void http_conn_write(struct http_conn *conn, struct hs_str body)
+{
+    size_t n = net_conn_write_with(conn->net, &conn->out, body);
+
+    http_buf_give(conn->server, &conn->out);
+    conn->unacked_seen = SIZE_MAX;
+    conn->is_new_write = net_conn_is_writing(conn->net);
+    conn->unsent = conn->is_new_write ? n : 0;
+}
+
 /* All that may be written now: one write, more only if output_max cut the answers. */
 static void flush(struct http_conn *conn)
 {
-    size_t n;
-
     do {
         http_conn_advance(conn);
         put_continue(conn);
         if (net_conn_is_writing(conn->net) || net_conn_is_closing(conn->net) || conn->out.n == 0)
             return;
-        n = net_conn_write(conn->net, &conn->out);
-        http_buf_give(conn->server, &conn->out);
-        conn->unacked_seen = SIZE_MAX;
-        conn->is_new_write = net_conn_is_writing(conn->net);
-        conn->unsent = conn->is_new_write ? n : 0;
+        http_conn_write(conn, HS_STR(""));
     } while (!hs_list_is_empty(&conn->calls));
 }
 

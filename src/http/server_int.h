@@ -177,6 +177,8 @@ extern const struct net_conn_ops http_conn_ops;
 size_t http_conn_in_max(const struct http_server *server);
 /* Something changed outside of reading: the connection is looked at before the loop waits. */
 void http_conn_touch(struct http_conn *conn);
+/* Writes `out` and behind it `body`, in one call; nothing may wait to be written. */
+void http_conn_write(struct http_conn *conn, struct hs_str body);
 /* Writes, resumes, closes, whatever is due. */
 void http_conn_settle(struct http_conn *conn);
 /* Reads on what was left in conn->in. */

@@ -184,31 +184,56 @@ static void write_later(struct net_conn *conn, struct hs_buf *buf, size_t from)
     }
 }
 
-size_t net_conn_write(struct net_conn *conn, struct hs_buf *buf)
+/* What the socket takes now of both; 0 also where it takes nothing. -1: it is broken, and the connection closes. */
+static ssize_t try_write(struct net_conn *conn, const struct hs_buf *buf, struct hs_str body)
 {
-    size_t n = buf->n;
-    uv_buf_t piece = uv_buf_init(buf->p, (unsigned)n);
-    int taken;
+    const uv_buf_t pieces[] = {
+        uv_buf_init(buf->p, (unsigned)buf->n),
+        uv_buf_init((char *)(uintptr_t)body.p, (unsigned)body.n), /* libuv only reads it */
+    };
+    int taken = uv_try_write((uv_stream_t *)&conn->tcp, pieces, body.n ? 2 : 1);
+
+    if (taken >= 0 || taken == UV_EAGAIN)
+        return taken < 0 ? 0 : taken;
+    net_conn_close(conn, /* reset= */ false);
+    return -1;
+}
+
+size_t net_conn_write_with(struct net_conn *conn, struct hs_buf *buf, struct hs_str body)
+{
+    size_t head = buf->n;
+    size_t n = head + body.n;
+    ssize_t taken;
 
     HS_BUG_ON(conn->writing || n > UINT32_MAX);
-    if (conn->is_closing || n == 0) {
-        hs_buf_clear(buf);
-        return 0;
-    }
-    taken = uv_try_write((uv_stream_t *)&conn->tcp, &piece, 1);
-    if (taken == UV_EAGAIN)
-        taken = 0;
+    taken = conn->is_closing || n == 0 ? -1 : try_write(conn, buf, body);
     if (taken < 0) {
         hs_buf_clear(buf);
-        net_conn_close(conn, /* reset= */ false);
         return 0;
     }
     hs_metric_add(conn->acceptor->setup.metrics, HS_M_HTTP_SENT_BYTES, n);
-    if ((size_t)taken < n)
-        write_later(conn, buf, (size_t)taken);
-    else
+    if ((size_t)taken == n) {
         hs_buf_clear(buf);
+        return n;
+    }
+    if ((size_t)taken > head) {
+        body = hs_str_sub(body, (size_t)taken - head, body.n);
+        hs_buf_clear(buf);
+        taken = 0;
+    }
+    hs_buf_add(buf, body);
+    if (hs_buf_failed(buf)) {
+        hs_buf_clear(buf);
+        net_conn_close(conn, /* reset= */ true);
+        return n;
+    }
+    write_later(conn, buf, (size_t)taken);
     return n;
+}
+
+size_t net_conn_write(struct net_conn *conn, struct hs_buf *buf)
+{
+    return net_conn_write_with(conn, buf, HS_STR(""));
 }
 
 bool net_conn_is_writing(const struct net_conn *conn)

@@ -70,6 +70,11 @@ struct hs_str net_conn_peer(const struct net_conn *conn);
  * over.
  */
 size_t net_conn_write(struct net_conn *conn, struct hs_buf *buf);
+/*
+ * The same with `body` behind it, which is copied only as far as the socket does not take it: into buf, whose maximum
+ * must allow for that.
+ */
+size_t net_conn_write_with(struct net_conn *conn, struct hs_buf *buf, struct hs_str body);
 bool net_conn_is_writing(const struct net_conn *conn);
 /* Bytes that wait here. */
 size_t net_conn_unsent(const struct net_conn *conn);

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <uv.h>
 
+#include "core/guard.h"
 #include "core/mem.h"
 
 enum { LAG_EVERY_MS = 100 };
@@ -29,6 +30,7 @@ struct net_loop {
     hs_us lag_due;
     struct hs_metrics *metrics;
     struct hs_list hooks;
+    hs_us before_wait; /* only where a test leaves out the guard of net_loop_now() */
     bool in_hooks;
     _Atomic(struct net_mail *) mail;
     atomic_bool stopping;
@@ -74,6 +76,11 @@ void net_loop_deliver(struct net_loop *loop)
     }
 }
 
+hs_us net_loop_now(const struct net_loop *loop)
+{
+    return HS_GUARD(real_clock) ? hs_now_us() : loop->before_wait;
+}
+
 static void on_wake(uv_async_t *async)
 {
     struct net_loop *loop = async->data;
@@ -100,6 +107,8 @@ static void on_prepare(uv_prepare_t *prepare)
         hook->run(hook);
     }
     loop->in_hooks = false;
+    if (!HS_GUARD(real_clock))
+        loop->before_wait = hs_now_us();
 }
 
 /* While an idle handle is active libuv polls without waiting; this one lives for one round. */

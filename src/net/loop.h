@@ -32,6 +32,11 @@ void net_loop_run(struct net_loop *loop);
 void net_loop_stop(struct net_loop *loop);
 /* After the run: closes what is left open, runs their close callbacks, frees. NULL is allowed. */
 void net_loop_free(struct net_loop *loop);
+/*
+ * The clock as it is now, for what must not be served later than some instant: never a time that was kept from
+ * before the loop waited, because the process may have been stopped meanwhile.
+ */
+hs_us net_loop_now(const struct net_loop *loop);
 /* The uv_loop_t; for src/net only. */
 void *net_loop_uv(struct net_loop *loop);
 

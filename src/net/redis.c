@@ -44,28 +44,28 @@ enum link { LINK_PAUSE, LINK_RESOLVE, LINK_GREET, LINK_UP };
 
 struct net_redis {
     uint32_t magic;
+    enum link link;
     struct net_redis_setup setup;
     struct net_redis_url url;
     struct hs_rng rng;
-    enum link link;
     redisAsyncContext *context;
     struct net_poll *poll;
-    int wanted; /* events that hiredis waits for */
-    bool is_connected;
     redisReplyObjectFunctions stock; /* that hiredis came with */
     redisReplyObjectFunctions replies;
     struct net_resolve *resolving;
-    unsigned attempts;       /* which of a name's addresses is next */
     struct net_timer *timer; /* the pause, or the bound on a greeting */
     struct net_timer *clock; /* the time limit of the oldest call */
-    bool is_clock_on;
     struct net_hook hook;
     struct hs_list calls; /* under way, the oldest first */
     struct call *late;    /* was found to be late a turn ago */
     size_t n_calls;
     size_t bytes;
-    unsigned failures; /* errors in a row */
     hs_us pause;
+    unsigned attempts; /* which of a name's addresses is next */
+    unsigned failures; /* errors in a row */
+    int wanted;        /* events that hiredis waits for */
+    bool is_connected;
+    bool is_clock_on;
     bool is_told;     /* changed() was called, */
     bool was_told_up; /* with this */
 };

@@ -68,7 +68,7 @@ static bool read_user(struct reading *reading, struct hs_str *rest)
     struct hs_str user;
     bool has_password;
 
-    for (size_t i = 0; i < rest->n && rest->p[i] != '/'; i++) {
+    for (size_t i = 0; rest->p && i < rest->n && rest->p[i] != '/'; i++) {
         if (rest->p[i] == '@')
             at = i;
     }

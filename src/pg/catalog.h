@@ -119,6 +119,7 @@ struct pg_depend {
      */
     bool reads_itself;
     bool reads_all_claims; /* the claims are read in a way that names none: is_known is false */
+    bool has_rls;          /* row-level security is on, here or in a table that is read */
 };
 
 /* A policy that lets only rows through whose column equals a claim of the caller. */

@@ -102,6 +102,8 @@ static void take_step(struct way *w, struct step step)
     bool is_builtin = (uint32_t)t->id < PG_FIRST_NORMAL_OID;
 
     pg_judge(w->g, t);
+    w->depend.has_rls = w->depend.has_rls || (pg_thing_kind(t->id) == 'r' && t->form.n > 2 &&
+                                              t->form.p[PG_FORM_SECURITY] == 's');
     /* What is PostgreSQL's own stands in some thing of the user's, which says where to look. */
     if (t->why.n)
         blame(w, t->why, is_builtin ? step.from : NULL);

@@ -95,7 +95,8 @@ enum {
     " UNION ALL SELECT 'E', 'o', oid, 'f' || oprcode::oid FROM pg_operator WHERE oid >= 16384"
 
 #define RELATIONS_SQL                                                                                                       \
-    "SELECT 'C', 'r', c.oid, c.relkind::text || c.relpersistence::text || ' ' || n.nspname::text || '.' || c.relname::text" \
+    "SELECT 'C', 'r', c.oid, c.relkind::text || c.relpersistence::text || CASE WHEN c.relrowsecurity THEN 's' ELSE '-' END" \
+    "  || ' ' || n.nspname::text || '.' || c.relname::text"                                                                 \
     "  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"                                                       \
     "  WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'"                    \
     " UNION ALL SELECT 'T', 'r', w.ev_class, w.ev_action::text FROM pg_rewrite w"                                           \

@@ -63,6 +63,9 @@ enum {
     PG_FORM_LANGUAGE = 3  /* from here on: its language */
 };
 
+/* Of a relation's form: its relkind, its relpersistence, and 's' where row-level security is on. */
+enum { PG_FORM_SECURITY = 2 };
+
 struct pg_graph_row {
     pg_thing_id id;
     enum pg_graph_what what;

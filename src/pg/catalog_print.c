@@ -55,7 +55,7 @@ static const struct {
     {"xmin, oid", "pg_extension"},
     {"xmin, oid", "pg_rewrite WHERE oid >= 16384"},
     {"xmin, oid", "pg_policy"},
-    {"inhrelid, inhparent", "pg_inherits"},
+    {"inhrelid, inhparent, inhdetachpending", "pg_inherits"},
     {"oid, relname, relnamespace", "pg_class WHERE relkind = 'S' AND relpersistence <> 't'"},
     {"xmin, oid", "pg_namespace WHERE nspname NOT LIKE 'pg\\_%temp\\_%'"},
     {"oid, rolname, rolsuper, rolinherit, rolbypassrls, rolcanlogin, rolconfig", "pg_roles"},

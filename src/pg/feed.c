@@ -51,7 +51,7 @@ static hs_status make_options(struct pg_feed *feed, struct hs_err *reterr)
                    " -c extra_float_digits=1 -c bytea_output=hex -c search_path=pg_catalog"
                    " -c default_transaction_isolation=read\\ committed"
                    " -c default_transaction_read_only=off -c statement_timeout=0"
-                   " -c idle_in_transaction_session_timeout=0"
+                   " -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"
                    " -c synchronous_commit=local -c jit=off");
     PQconninfoFree(defaults);
     /* libpq's message may quote the string, and with it a password, so it is not shown. */
@@ -144,6 +144,29 @@ void pg_feed_restart(struct pg_feed *feed)
 {
     atomic_store(&feed->must_restart, true);
     pg_feed_wake(feed);
+}
+
+void pg_feed_pause(struct pg_feed *feed)
+{
+    if (feed_must_pause(feed))
+        return;
+    (void)atomic_fetch_add(&feed->pauses, 1);
+    pg_feed_wake(feed);
+}
+
+void pg_feed_resume(struct pg_feed *feed)
+{
+    if (!feed_must_pause(feed))
+        return;
+    (void)atomic_fetch_add(&feed->pauses, 1);
+    pg_feed_wake(feed);
+}
+
+bool pg_feed_is_paused(const struct pg_feed *feed)
+{
+    unsigned pauses = atomic_load(&feed->pauses);
+
+    return (pauses & 1) && atomic_load(&feed->reached) == pauses;
 }
 
 /* ---- one turn ---- */
@@ -309,6 +332,20 @@ static hs_us next_pause(struct pg_feed *feed)
     return pause / 2 + hs_rng_below(&feed->rng, pause / 2 + 1);
 }
 
+/* Between two lives: nothing is connected. */
+static void wait_resume(struct pg_feed *feed)
+{
+    while (feed_must_pause(feed) && !atomic_load(&feed->must_stop)) {
+        unsigned pauses = atomic_load(&feed->pauses);
+        struct pollfd fd = {.fd = feed->event, .events = POLLIN};
+
+        if (atomic_exchange(&feed->reached, pauses) != pauses && feed->setup.ops->paused)
+            feed->setup.ops->paused(feed->setup.ctx);
+        (void)poll(&fd, 1, -1);
+        take_wake(feed);
+    }
+}
+
 /* Not cut short by a restart: who asks for one again and again must not make it spin. */
 static void pause_life(struct pg_feed *feed)
 {
@@ -317,7 +354,7 @@ static void pause_life(struct pg_feed *feed)
     for (hs_us now = hs_now_us(); now < until; now = hs_now_us()) {
         struct pollfd fd = {.fd = feed->event, .events = POLLIN};
 
-        if (atomic_load(&feed->must_stop))
+        if (atomic_load(&feed->must_stop) || feed_must_pause(feed))
             return;
         (void)poll(&fd, 1, (int)((until - now) / HS_MS) + 1);
         if (fd.revents)
@@ -331,6 +368,7 @@ void pg_feed_run(struct pg_feed *feed)
     while (!atomic_load(&feed->must_stop)) {
         struct hs_err why;
 
+        wait_resume(feed);
         hs_err_clear(&why);
         live(feed, &why);
         end(feed, &why);

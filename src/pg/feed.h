@@ -38,6 +38,11 @@ struct pg_feed_ops {
      */
     void (*table)(void *ctx, uint32_t oid, const uint32_t *ancestors, size_t n_ancestors,
                   uint64_t floor);
+    /*
+     * The columns of a table's replica identity, by name, told before `table` is: what can be known of the old
+     * values of its rows before the stream describes it with its first change. Not of a table with FULL.
+     */
+    void (*identity)(void *ctx, uint32_t oid, const struct hs_str *columns, size_t n);
     void (*change)(void *ctx, const struct hs_change *change);
     void (*truncate)(void *ctx, uint32_t oid, uint64_t stamp);
     void (*position)(void *ctx, uint64_t position);
@@ -45,8 +50,10 @@ struct pg_feed_ops {
     void (*proof)(void *ctx, hs_us sampled_at);
     /* The catalog was looked at (polled), or a message told that it changed: generation + 1. */
     void (*catalog)(void *ctx, uint64_t generation, hs_us looked_at);
-    /* Also where it could not begin, and when it is stopped (HS_E_SHUTDOWN). */
+    /* Also where it could not begin, and when it is stopped or paused (HS_E_SHUTDOWN). */
     void (*end)(void *ctx, const struct hs_err *why);
+    /* pg_feed_is_paused() has become true. NULL: nobody wants to know. */
+    void (*paused)(void *ctx);
     /* Is a transaction boundary to be told even if the position did not move? */
     bool (*is_pending)(void *ctx);
     /* The lowest position that somebody waits for; 0 = none. If it is ahead, the server is asked at once. */
@@ -80,6 +87,14 @@ void pg_feed_wake(struct pg_feed *feed);
 void pg_feed_stop(struct pg_feed *feed);
 /* Any thread: end and begin anew (a connection was seen that reaches another server). */
 void pg_feed_restart(struct pg_feed *feed);
+/*
+ * One thread, always the same: no connection, until pg_feed_resume(). It is so once pg_feed_is_paused() says so; a
+ * name that is being resolved is waited for. Both do nothing where it is so already.
+ */
+void pg_feed_pause(struct pg_feed *feed);
+void pg_feed_resume(struct pg_feed *feed);
+/* Any thread. */
+bool pg_feed_is_paused(const struct pg_feed *feed);
 /* After pg_feed_run() has returned. NULL is allowed. */
 void pg_feed_free(struct pg_feed *feed);
 

@@ -26,6 +26,8 @@ hs_status feed_check_flags(struct pg_feed *feed, struct hs_err *reterr)
 {
     if (atomic_load(&feed->must_stop))
         return hs_fail(reterr, HS_E_SHUTDOWN, "the program ends");
+    if (feed_must_pause(feed))
+        return hs_fail(reterr, HS_E_SHUTDOWN, "the change stream is paused");
     if (atomic_load(&feed->must_restart))
         return hs_fail(reterr, HS_E_SHUTDOWN, "the change stream is to begin anew");
     return HS_OK;

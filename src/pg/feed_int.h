@@ -34,11 +34,15 @@ enum {
 /* No fence covers it: the table is not coherent. */
 #define FEED_NEVER UINT64_MAX
 
-/* A value that changes whenever the publication ($1) does; a part of several statements. */
-#define PG_FEED_PUBLICATION_PRINT                                                       \
-    "(SELECT bit_xor(hash_record_extended(ROW(p.xmin, p.oid, r.xmin, r.oid), 0))::text" \
-    " FROM pg_publication p LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid"        \
-    " WHERE p.pubname = $1::name)"
+/*
+ * A value that changes whenever the publication ($1) does, or the label of an enum: who wrote before that, and has not
+ * ended, is told without the table, or with the old label. A part of several statements.
+ */
+#define PG_FEED_PUBLICATION_PRINT                                                        \
+    "concat((SELECT bit_xor(hash_record_extended(ROW(p.xmin, p.oid, r.xmin, r.oid), 0))" \
+    " FROM pg_publication p LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid"         \
+    " WHERE p.pubname = $1::name), ' ',"                                                 \
+    " (SELECT bit_xor(hash_record_extended(ROW(e.xmin, e.oid), 0)) FROM pg_enum e))"
 
 /* What the ordinary connection is asked. */
 enum feed_question {
@@ -63,6 +67,8 @@ struct feed_table {
     bool is_coherent;
     const uint32_t *ancestors;
     size_t n_ancestors;
+    const struct hs_str *identity; /* columns; none = FULL, or not known */
+    size_t n_identity;
 };
 
 struct feed_tables {
@@ -145,6 +151,8 @@ struct pg_feed {
     atomic_bool must_stop;
     atomic_bool must_restart;
     atomic_bool is_woken;
+    atomic_uint pauses;  /* begun and ended ones: odd while it is to be paused */
+    atomic_uint reached; /* the value of `pauses` for which nothing is connected */
     struct pgoutput *reader;
     struct hs_buf options; /* of both sessions, NUL-terminated */
     struct hs_buf poll_sql;
@@ -161,7 +169,7 @@ struct pg_feed {
 };
 
 /* ---- feed_conn.c ---- */
-/* Opens a connection; HS_E_SHUTDOWN if the feed is to stop or begin anew meanwhile. */
+/* Opens a connection; HS_E_SHUTDOWN if the feed is to stop, to pause or to begin anew meanwhile. */
 hs_status feed_connect(struct pg_feed *feed, bool is_replication, PGconn **ret_conn,
                        struct hs_err *reterr) hs_must_check;
 /*
@@ -174,7 +182,7 @@ hs_status feed_query(struct pg_feed *feed, PGconn *conn, const char *sql, const 
 /* The error of a connection that is lost, or of a statement that was refused. */
 hs_status feed_fail_conn(const PGconn *conn, struct hs_err *reterr);
 hs_status feed_fail_result(const PGresult *result, struct hs_err *reterr);
-/* HS_E_SHUTDOWN, if the feed is to stop or to begin anew. */
+/* HS_E_SHUTDOWN, if the feed is to stop, to pause or to begin anew. */
 hs_status feed_check_flags(struct pg_feed *feed, struct hs_err *reterr) hs_must_check;
 /* Has TLS bytes that its socket does not show any more? */
 bool feed_has_hidden_bytes(PGconn *conn);
@@ -221,6 +229,11 @@ void feed_tables_tell(struct pg_feed *feed, uint64_t floor);
 /* Has this call of hasten.publish() changed anything? */
 bool feed_tables_have_changed(const PGresult *result);
 void feed_tables_fini(struct pg_feed *feed);
+
+static inline bool feed_must_pause(const struct pg_feed *feed)
+{
+    return atomic_load(&feed->pauses) & 1;
+}
 
 static inline struct feed_tables *feed_tables(struct pg_feed *feed)
 {

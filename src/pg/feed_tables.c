@@ -15,11 +15,16 @@
 
 #include <stdlib.h>
 
-/* Partitions of partitions: more than anybody has, and what is not named would not be stamped. */
-enum { ANCESTORS_MAX = 64 };
+/*
+ * Partitions of partitions: more than anybody has, and what is not named would not be stamped. An index has at most
+ * 32 columns.
+ */
+enum { ANCESTORS_MAX = 64, IDENTITY_MAX = 32 };
 
 static void tell(struct pg_feed *feed, const struct feed_table *table, uint64_t floor)
 {
+    if (table->n_identity)
+        feed->setup.ops->identity(feed->setup.ctx, table->oid, table->identity, table->n_identity);
     feed->setup.ops->table(feed->setup.ctx, table->oid, table->ancestors, table->n_ancestors,
                            table->is_coherent ? floor : FEED_NEVER);
 }
@@ -63,6 +68,48 @@ static hs_status read_ancestors(struct hs_arena *arena, struct hs_str text,
     return HS_OK;
 }
 
+/* The name at *at, as quote_ident() wrote it, unquoted in place; *at then stands behind it. */
+static struct hs_str take_name(char *text, size_t n, size_t *at)
+{
+    bool is_quoted = *at < n && text[*at] == '"';
+    size_t from = *at + is_quoted;
+    size_t to = from;
+    size_t i = from;
+
+    for (; i < n; i++) {
+        if (is_quoted && text[i] == '"' && (i + 1 == n || text[++i] != '"'))
+            break;
+        if (!is_quoted && (text[i] == ',' || text[i] == ')'))
+            break;
+        text[to++] = text[i];
+    }
+    *at = i;
+    return hs_strn(text + from, to - from);
+}
+
+/* "index (a, b)"; "full" names none. Told in vain is better than told wrongly: what is odd names none either. */
+static void read_identity(struct hs_arena *arena, struct hs_str text, struct feed_table *table)
+{
+    char *copy = text.n ? hs_arena_alloc(arena, text.n) : NULL;
+    size_t at = hs_str_find(text, '(') + 1;
+    struct hs_str names[IDENTITY_MAX];
+    struct hs_str *to;
+    size_t n = 0;
+
+    if (copy)
+        memcpy(copy, text.p, text.n);
+    while (copy && at < text.n && n < HS_LEN(names)) {
+        names[n++] = take_name(copy, text.n, &at);
+        at += sizeof(", ") - 1;
+    }
+    to = n ? HS_NEW_ARRAY(arena, n, struct hs_str) : NULL;
+    if (!to)
+        return;
+    memcpy(to, names, n * sizeof(*to));
+    table->identity = to;
+    table->n_identity = n;
+}
+
 /* A table's ancestors, each with those above it; behind the tables, one for each pair. */
 static size_t add_above(struct feed_table *list, size_t n)
 {
@@ -97,6 +144,10 @@ static size_t merge(struct feed_table *list, size_t n)
             last->ancestors = list[i].ancestors;
             last->n_ancestors = list[i].n_ancestors;
         }
+        if (!last->n_identity) {
+            last->identity = list[i].identity;
+            last->n_identity = list[i].n_identity;
+        }
     }
     return kept;
 }
@@ -126,6 +177,7 @@ static hs_status read_tables(const PGresult *r, struct feed_tables *to, struct h
                                      .is_coherent = pg_cell_bool(r, (int)i, is_coherent)};
         to->may_improve = to->may_improve ||
                           (!table->is_coherent && !PQgetisnull(r, (int)i, identity));
+        read_identity(&to->arena, pg_cell(r, (int)i, identity), table);
         status = read_ancestors(&to->arena, pg_cell(r, (int)i, ancestors), table, reterr);
         all += table->n_ancestors;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What every unit test includes: cmocka with what it needs, and chance that can be repeated. A test that
- * draws at random prints its seed; TEST_SEED=n runs it again.
+ * draws at random prints its seed; TEST_SEED=n runs it again, TEST_ONLY=name nothing else.
  */
 #ifndef UNIT_TEST_H
 #define UNIT_TEST_H
@@ -17,6 +17,12 @@
 
 #include "core/rng.h"
 #include "core/str.h"
+
+/* TEST_ONLY=name, or a pattern with * and ?: only those tests of a program. */
+__attribute__((constructor)) static void test_only(void)
+{
+    cmocka_set_test_filter(getenv("TEST_ONLY"));
+}
 
 static inline struct hs_rng test_rng(void)
 {

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keys of the cache, read again: whose they are, and that what a client writes into a filter is nobody's claim. */
+/*
+ * Keys of the cache, read again: whose they are, and that what a client writes into a filter is nobody's claim; and
+ * that what decides an answer decides its key.
+ */
 #include "test.h"
 
 #include "api/explain.h"
+#include "api/key.h"
 
 static void test_parts(void **state)
 {
@@ -67,11 +71,50 @@ static void test_claims(void **state)
             rows[i].has);
 }
 
+/* ---- written ---- */
+
+/* The same read by two tenants, who share all but the claim that a policy reads. */
+static void test_written(void **state)
+{
+    struct api_model model = {.form = 7};
+    struct api_hold hold = {.model = &model};
+    struct pg_relation relation = {.oid = 16412};
+    struct api_table table = {.pg = &relation, .name = HS_STR("clients")};
+    struct http_req req = {.query = HS_STR("limit=20")};
+    struct api_request r = {.req = &req,
+                            .hold = &hold,
+                            .table = &table,
+                            .query.sql = HS_STR("SELECT 1"),
+                            .ask = {.limit = 20, .page = 1}};
+    struct hs_identity *one = hs_identity_new(HS_STR("member"), HS_STR("{\"company_id\":42}"),
+                                              false);
+    struct hs_identity *other = hs_identity_new(HS_STR("member"), HS_STR("{\"company_id\":43}"),
+                                                false);
+    struct hs_buf keys[2];
+
+    (void)state;
+    assert_non_null(one);
+    assert_non_null(other);
+    for (size_t i = 0; i < HS_LEN(keys); i++) {
+        hs_buf_init(&keys[i], 1024);
+        api_key_write(&r, i ? other : one, &keys[i]);
+        assert_false(hs_buf_failed(&keys[i]));
+    }
+    assert_str(hs_buf_str(&keys[0]),
+               HS_STR("clients member {\"company_id\":42} n7 l20 p1 q8 SELECT 1 @16412 .6"));
+    assert_false(hs_str_eq(hs_buf_str(&keys[0]), hs_buf_str(&keys[1])));
+    for (size_t i = 0; i < HS_LEN(keys); i++)
+        hs_buf_fini(&keys[i]);
+    hs_identity_unref(one);
+    hs_identity_unref(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_claims),
+        cmocka_unit_test(test_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

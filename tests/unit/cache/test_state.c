@@ -139,6 +139,50 @@ static void default_identity(void **unused)
     close_world(&w);
 }
 
+static void announce(struct world *world, const char *a, const char *b)
+{
+    struct hs_str columns[] = {hs_str(a), hs_str(b)};
+
+    cache_feed_identity(world->state, CLIENTS, columns, b ? 2 : 1);
+}
+
+/* What is known of the identity before the first change: that change costs the other companies nothing. */
+static void identity_announced(void **unused)
+{
+    struct cache_tag other;
+    struct world w;
+
+    (void)unused;
+    open_world(&w, "ic");
+    announce(&w, "company", "id");
+    other = stream_tag(&w.stream, w.pair, "43", "A");
+    stream_update(&w.stream, NULL, "1,42,B,", 110);
+    assert_int_equal(bar_pair(&w, "42", "A"), 110);
+    assert_int_equal(cache_tag_bar(w.state, other), 100);
+    announce(&w, "id", NULL); /* the stream has said what it is */
+    assert_int_equal(cache_tag_bar(w.state, other), 100);
+    close_world(&w);
+}
+
+/* It was something else: what the stream says counts, and tags of before are void. */
+static void identity_announced_wrongly(void **unused)
+{
+    struct cache_tag other;
+    struct world w;
+
+    (void)unused;
+    open_world(&w, "i");
+    announce(&w, "id", NULL);
+    announce(&w, "company", NULL);
+    other = stream_tag(&w.stream, w.pair, "43", "A");
+    assert_int_equal(cache_tag_bar(w.state, other), 100);
+    stream_update(&w.stream, NULL, "1,42,B,", 110);
+    assert_true(cache_tag_bar(w.state, other) >= 110);
+    assert_true(bar_pair(&w, "43", "A") >= 110);
+    assert_true(bar_company(&w, "43") >= 110);
+    close_world(&w);
+}
+
 static void nulls(void **unused)
 {
     struct world w;
@@ -647,6 +691,8 @@ int main(void)
         cmocka_unit_test(full_identity),
         cmocka_unit_test(index_identity),
         cmocka_unit_test(default_identity),
+        cmocka_unit_test(identity_announced),
+        cmocka_unit_test(identity_announced_wrongly),
         cmocka_unit_test(nulls),
         cmocka_unit_test(toast),
         cmocka_unit_test(column_not_in_stream),

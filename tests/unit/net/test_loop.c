@@ -214,12 +214,42 @@ static void test_parts(void **state)
     fault_each(run_parts, NULL);
 }
 
+/* ---- the clock ---- */
+
+static struct net_loop *clock_loop;
+static hs_us told;
+
+static void on_late(void *arg)
+{
+    (void)arg;
+    told = net_loop_now(clock_loop);
+    net_loop_stop(clock_loop);
+}
+
+/* What woke the loop came after it began to wait, and so is the time that it tells. */
+static void test_clock(void **state)
+{
+    struct net_timer *timer;
+    struct hs_err err;
+    hs_us begun = hs_now_us();
+
+    (void)state;
+    assert_int_equal(net_loop_new(&clock_loop, NULL, &err), HS_OK);
+    assert_int_equal(net_timer_new(clock_loop, on_late, NULL, &timer, &err), HS_OK);
+    net_timer_start(timer, 50 * HS_MS, 0);
+    net_loop_run(clock_loop);
+    assert_true(told >= begun + 45 * HS_MS); /* timers count in milliseconds */
+    net_timer_free(timer);
+    net_loop_free(clock_loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hooks),
         cmocka_unit_test(test_mail),
         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_clock),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -167,6 +167,20 @@ static void on_proof(void *ctx, hs_us sampled_at)
     leave(w);
 }
 
+/* The columns with commas between. */
+static void on_identity(void *ctx, uint32_t oid, const struct hs_str *columns, size_t n)
+{
+    struct feed_world *w = enter(ctx);
+    struct feed_event *e = add(w, FEED_IDENTITY);
+    size_t used = 0;
+
+    e->oid = oid;
+    for (size_t i = 0; i < n && used < sizeof(e->text); i++)
+        used += (size_t)snprintf(e->text + used, sizeof(e->text) - used, "%s%.*s", i ? "," : "",
+                                 HS_FMT(columns[i]));
+    leave(w);
+}
+
 static void on_catalog(void *ctx, uint64_t generation, hs_us looked_at)
 {
     struct feed_world *w = enter(ctx);
@@ -212,6 +226,7 @@ static uint64_t on_wanted(void *ctx)
 static const struct pg_feed_ops ops = {
     .begin = on_begin,
     .table = on_table,
+    .identity = on_identity,
     .change = on_change,
     .truncate = on_truncate,
     .position = on_position,

@@ -15,6 +15,7 @@ enum { FEED_EVENTS_MAX = 20000, FEED_TEXT = 96, FEED_KNOWN_MAX = 256 };
 
 enum feed_event_kind {
     FEED_BEGIN,
+    FEED_IDENTITY,
     FEED_TABLE,
     FEED_CHANGE,
     FEED_TRUNCATE,
@@ -30,7 +31,7 @@ struct feed_event {
     uint64_t a; /* epoch, floor, stamp, position, fence, time, generation */
     uint64_t b; /* begun, ancestors (the last), when the catalog was looked at */
     uint32_t oid;
-    char text[FEED_TEXT]; /* CHANGE: "I new", "U old > new", "D old"; END: why */
+    char text[FEED_TEXT]; /* CHANGE: "I new", "U old > new", "D old"; END: why; IDENTITY: columns */
 };
 
 struct feed_known {

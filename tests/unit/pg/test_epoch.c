@@ -121,6 +121,11 @@ static void test_number(void **state)
                      pg_epoch(HS_STR("1 00000001 5 1.5 2.5")));
     assert_int_not_equal(pg_epoch(HS_STR("1 00000001 5 1.5 2.5")),
                          pg_epoch(HS_STR("1 00000002 5 1.5 2.5")));
+    /* The same server after a restart of all of it, and of its processes only. */
+    assert_int_not_equal(pg_epoch(HS_STR("1 00000001 5 1.5 2.5")),
+                         pg_epoch(HS_STR("1 00000001 5 1.6 2.5")));
+    assert_int_not_equal(pg_epoch(HS_STR("1 00000001 5 1.5 2.5")),
+                         pg_epoch(HS_STR("1 00000001 5 1.5 2.6")));
     assert_int_not_equal(pg_epoch(HS_STR("")), 0);
 }
 

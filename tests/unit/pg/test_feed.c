@@ -183,6 +183,22 @@ static void test_truncate_and_partition(void **state)
     feed_world_stop(&w);
 }
 
+static void test_identity(void **state)
+{
+    size_t from;
+
+    (void)state;
+    start();
+    (void)feed_wait_event(&w, 0, FEED_IDENTITY, "id");
+    from = feed_now(&w);
+    (void)pg_cluster_exec(admin, "CREATE TABLE odd (\"a \"\"b\"\", c)\" int, d int, PRIMARY KEY (d,"
+                                 " \"a \"\"b\"\", c)\"))");
+    assert_int_equal(feed_event(&w, feed_wait_event(&w, from, FEED_IDENTITY, "d,a \"b\", c)")).oid,
+                     oid_of("odd"));
+    (void)pg_cluster_exec(admin, "DROP TABLE odd");
+    feed_world_stop(&w);
+}
+
 /* A leaf that cannot be told makes its root incoherent, and one that can makes it coherent again. */
 static void test_new_leaf(void **state)
 {
@@ -555,6 +571,56 @@ static void test_slot_waits(void **state)
     feed_world_stop(&w);
 }
 
+/* Begins a transaction that has a number, and returns it. */
+static uint64_t open_transaction(PGconn *writer)
+{
+    (void)pg_cluster_exec(writer, "BEGIN");
+    return (uint64_t)pg_cluster_exec(writer, "SELECT pg_current_xact_id()");
+}
+
+/* Until somebody, who makes a slot, waits for the end of that transaction. */
+static void wait_for_waiter(uint64_t xid)
+{
+    char sql[128];
+
+    (void)snprintf(sql, sizeof(sql),
+                   "SELECT count(*) FROM pg_locks WHERE NOT granted AND transactionid = '%llu'",
+                   (unsigned long long)xid);
+    while (pg_cluster_exec(admin, sql) == 0)
+        ;
+}
+
+/*
+ * A writer that came while the slot was waited for, and is there still when it is made: nobody's transaction with a
+ * higher number has ended, so the first snapshot does not even list it.
+ */
+static void test_first_fence(void **state)
+{
+    PGconn *writers[3];
+
+    (void)state;
+    for (size_t i = 0; i < HS_LEN(writers); i++)
+        writers[i] = pg_cluster_connect(&cluster, "postgres");
+    for (size_t i = 0; i < HS_LEN(writers); i++) {
+        uint64_t xid = open_transaction(writers[i]);
+
+        if (i == 0)
+            feed_world_start(&w, &cluster, "feed", 200 * HS_MS);
+        else
+            (void)pg_cluster_exec(writers[i - 1], "COMMIT");
+        if (i + 1 < HS_LEN(writers))
+            wait_for_waiter(xid);
+    }
+    (void)feed_wait_event(&w, 0, FEED_BEGIN, NULL);
+    wait_polls();
+    assert_int_equal(w.fence, 0);
+    (void)pg_cluster_exec(writers[2], "COMMIT");
+    feed_wait_fence(&w, w.begun);
+    for (size_t i = 0; i < HS_LEN(writers); i++)
+        PQfinish(writers[i]);
+    feed_world_stop(&w);
+}
+
 /* A server that does not answer is given up; the feed can be stopped meanwhile. */
 static void test_silent_server(void **state)
 {
@@ -604,26 +670,17 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_begin),
-        cmocka_unit_test(test_changes),
-        cmocka_unit_test(test_toast),
-        cmocka_unit_test(test_truncate_and_partition),
-        cmocka_unit_test(test_new_leaf),
-        cmocka_unit_test(test_ddl_message),
-        cmocka_unit_test(test_catalog_poll),
-        cmocka_unit_test(test_fence),
-        cmocka_unit_test(test_drain),
-        cmocka_unit_test(test_nudge),
-        cmocka_unit_test(test_asynchronous_commit),
-        cmocka_unit_test(test_proof_time),
-        cmocka_unit_test(test_large_transaction),
-        cmocka_unit_test(test_wanted),
-        cmocka_unit_test(test_restart),
-        cmocka_unit_test(test_server_restart),
-        cmocka_unit_test(test_crash),
-        cmocka_unit_test(test_slot_waits),
-        cmocka_unit_test(test_silent_server),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_begin),          cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_toast),          cmocka_unit_test(test_truncate_and_partition),
+        cmocka_unit_test(test_identity),       cmocka_unit_test(test_new_leaf),
+        cmocka_unit_test(test_ddl_message),    cmocka_unit_test(test_catalog_poll),
+        cmocka_unit_test(test_fence),          cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_nudge),          cmocka_unit_test(test_asynchronous_commit),
+        cmocka_unit_test(test_proof_time),     cmocka_unit_test(test_large_transaction),
+        cmocka_unit_test(test_wanted),         cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_server_restart), cmocka_unit_test(test_crash),
+        cmocka_unit_test(test_slot_waits),     cmocka_unit_test(test_first_fence),
+        cmocka_unit_test(test_silent_server),  cmocka_unit_test(test_refused),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
