@@ -47,6 +47,7 @@ struct api_rules {
     hs_us ttl_user;
     hs_us write_wait;     /* cache.write_wait */
     bool honour_requests; /* cache.honour_requests */
+    bool serves_stale;    /* cache.stale_if_error; how old is the store's to judge */
     struct api_compress {
         bool enabled;
         uint64_t min; /* bytes of the body */

@@ -12,6 +12,7 @@
  */
 #include "api/batch_read.h"
 #include "api/handler_int.h"
+#include "api/settle.h"
 #include "core/json.h"
 #include "http/sub.h"
 
@@ -242,6 +243,34 @@ static void start(struct batch *batch)
     one_done(batch);
 }
 
+static bool has_header(const struct batch_item *item, struct hs_str name)
+{
+    for (size_t i = 0; i < item->n_headers; i++) {
+        if (hs_str_ieq(item->headers[i].name, name))
+            return true;
+    }
+    return false;
+}
+
+/* What the client has seen written holds for each of its reads. false: no memory. */
+static bool pass_position(const struct http_req *req, struct batch_item *item)
+{
+    struct hs_str name = HS_STR(API_POSITION_HEADER);
+    struct hs_str position = http_req_header(req, name);
+    struct http_header *headers;
+
+    if (!position.p || has_header(item, name))
+        return true;
+    headers = HS_NEW_ARRAY(req->arena, item->n_headers + 1, struct http_header);
+    if (!headers)
+        return false;
+    if (item->n_headers)
+        memcpy(headers, item->headers, item->n_headers * sizeof(*headers));
+    headers[item->n_headers++] = (struct http_header){name, position};
+    item->headers = headers;
+    return true;
+}
+
 static void fill_part(struct batch_part *part, struct batch *batch, const struct batch_item *item,
                       size_t piece_max)
 {
@@ -259,7 +288,7 @@ static void fill_part(struct batch_part *part, struct batch *batch, const struct
                                   .done = on_answer};
 }
 
-static hs_status make(struct http_req *req, const struct batch_list *list, struct batch **ret_batch,
+static hs_status make(struct http_req *req, struct batch_list *list, struct batch **ret_batch,
                       struct hs_err *reterr)
 {
     struct batch *batch = HS_NEW(req->arena, struct batch);
@@ -273,6 +302,10 @@ static hs_status make(struct http_req *req, const struct batch_list *list, struc
     batch->parts = HS_NEW_ARRAY(req->arena, list->n + 1, struct batch_part);
     if (!batch->parts)
         return hs_fail_memory(reterr);
+    for (size_t i = 0; i < list->n; i++) {
+        if (!pass_position(req, &list->items[i]))
+            return hs_fail_memory(reterr);
+    }
     /* One more for what stands around the pieces. */
     if (!http_req_hold(req, (list->n + 1) * SHORT_PIECE))
         return hs_fail(reterr, HS_E_LIMIT, "there is no room for the answers of a batch this long");

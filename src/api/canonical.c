@@ -5,12 +5,12 @@
  * The rule: only what SQL itself holds for equal is moved. AND and OR may be asked in any order, and an AND
  * in an AND is the same AND; a condition that stands twice is true as often as once. Columns, sort order and
  * related rows shape the answer and stay as they are. (The values of a list are put in order where the list
- * is made: api/value.c.)
+ * is made: api/value.c.) A value whose form PostgreSQL would write in one way only (7, not 007) gets that form; where
+ * that is not known it stays as it is.
  *
- * Nothing is allocated: lists of children are merged, and recursion is as deep as the tree, which its
- * dialect bounds.
+ * Lists of children are merged, and recursion is as deep as the tree, which its dialect bounds.
  */
-#include "api/depend.h"
+#include "api/depend_int.h"
 
 static int compare_numbers(uint64_t a, uint64_t b)
 {
@@ -123,10 +123,35 @@ static void order_node(struct tree_node *node)
     drop_repeats(node);
 }
 
-void api_canonical(struct tree_select *tree)
+static void form_values(struct tree_node *node, struct hs_arena *arena)
 {
-    if (tree->where)
+    struct hs_str form;
+
+    if (node->kind == TREE_COMPARE) {
+        if (node->op <= TREE_LTE && api_value_form(node->column->type, node->value, arena, &form))
+            node->value = form;
+        return;
+    }
+    for (struct tree_node *child = node->first; child; child = child->next)
+        form_values(child, arena);
+}
+
+void api_canonical(struct tree_select *tree, struct hs_arena *arena)
+{
+    if (tree->where) {
+        form_values(tree->where, arena);
         order_node(tree->where);
+    }
     for (struct tree_embed *e = tree->embeds; e; e = e->next)
-        api_canonical(e->select);
+        api_canonical(e->select, arena);
+}
+
+void api_canonical_key(const struct api_table *table, const char **key, struct hs_arena *arena)
+{
+    struct hs_str form;
+
+    for (size_t i = 0; i < table->n_key; i++) {
+        if (api_value_form(table->key[i]->type, hs_str(key[i]), arena, &form))
+            key[i] = form.p;
+    }
 }

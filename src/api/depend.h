@@ -30,7 +30,9 @@ struct api_depend {
  * a query become one statement and one key. Its meaning does not change. Before it is written and before a
  * cursor is bound to it; allocates nothing.
  */
-void api_canonical(struct tree_select *tree);
+void api_canonical(struct tree_select *tree, struct hs_arena *arena);
+/* The same of the values of a row's key (table->n_key of them, NUL-terminated). */
+void api_canonical_key(const struct api_table *table, const char **key, struct hs_arena *arena);
 
 /*
  * Of a tree, asked by `who` (its role and claims are looked at). Registers tables and shapes with the state.

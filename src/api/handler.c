@@ -282,6 +282,8 @@ static void reply_pg_error(struct api_request *r, const struct hs_err *cause)
     struct http_req *req = r->req;
     struct hs_err err = *cause;
 
+    if (api_kept_stale(r, cause))
+        return;
     api_explain_pg(r, &err);
     api_kept_fail(r, is_lasting(cause));
     api_hold_release(r->hold);
@@ -360,7 +362,7 @@ hs_status api_request_read(struct api_request *r, struct simple_ask ask, struct 
     status = simple_read(&ask, &r->ask, reterr);
     /* Before cursors are bound to it: whoever shares a statement must be able to share its answer. */
     if (!status)
-        api_canonical(&r->ask.tree);
+        api_canonical(&r->ask.tree, ask.arena);
     return status;
 }
 
@@ -445,6 +447,7 @@ static hs_status start_item(struct api_worker *worker, struct api_request *r, st
     status = simple_read_key(r->table, r->key, r->req->arena, &key, reterr);
     if (status)
         return status;
+    api_canonical_key(r->table, key, r->req->arena);
     if (!r->req->query.n) {
         shown = api_table_shown(r->hold->model, r->table, role);
         r->statement = &shown->item;

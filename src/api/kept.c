@@ -6,6 +6,7 @@
  *                                                                           -> join: another's answer
  *                                                                           -> lead: ask, keep, answer;
  *                                                                    the shared tier first
+ *                                                                           -> stale: the old entry's bytes, another asks
  *                                                                           -> bypass: ask, answer
  *
  * The rule: what is not in the key cannot matter to the answer. The key holds the table, the role, the claims that
@@ -15,7 +16,10 @@
  * The moment of an answer (epoch, fence, catalog generation) is read by cache_get(), before the statement is handed
  * to the pool. Whatever goes wrong on the way, the flight is ended and those who joined it ask by themselves.
  *
- * Source: RFC 9111 (caching), RFC 9211 (Cache-Status), RFC 9110, 13 (conditional requests).
+ * What the database could not be asked for is answered with what was true once, marked so, where the operator has
+ * chosen that.
+ *
+ * Source: RFC 9111 (caching), RFC 5861 (stale answers), RFC 9211 (Cache-Status), RFC 9110, 13 (conditional requests).
  */
 #include "api/kept.h"
 
@@ -164,13 +168,51 @@ static void choose_variant(struct form *form, struct api_worker *worker,
     }
 }
 
-enum from { FROM_STORE, FROM_FLIGHT, FROM_SHARED };
+enum from { FROM_STORE, FROM_FLIGHT, FROM_SHARED, FROM_EXPIRED, FROM_BEFORE };
+
+static const struct hs_str from_lines[] = {
+#define FROM(said, status)                                                          \
+    {                                                                               \
+        "X-Cache: " said "\r\nCache-Status: hasten; " status "\r\n",                \
+            sizeof("X-Cache: " said "\r\nCache-Status: hasten; " status "\r\n") - 1 \
+    }
+    [FROM_STORE] = FROM("HIT", "hit"),
+    [FROM_FLIGHT] = FROM("MISS", "fwd=miss; collapsed"),
+    [FROM_SHARED] = FROM("HIT", "hit; detail=shared"),
+    [FROM_EXPIRED] = FROM("STALE", "hit; detail=stale-while-revalidate"),
+    [FROM_BEFORE] = FROM("STALE", "hit; detail=stale-if-error"),
+#undef FROM
+};
+
+/* A hit is as old as the proof that it holds; a stale answer as itself. */
+static hs_us age_of(const struct api_worker *worker, const struct cache_entry *entry, hs_us now,
+                    enum from from)
+{
+    bool is_stale = from == FROM_EXPIRED || from == FROM_BEFORE;
+    hs_us since = is_stale ? entry->stored_at : cache_proof_at(worker->cache->state);
+
+    return now > since ? now - since : 0;
+}
+
+static enum hs_cache_outcome outcome_of(enum from from)
+{
+    switch (from) {
+    case FROM_FLIGHT:
+        return HS_CACHE_JOINED;
+    case FROM_EXPIRED:
+    case FROM_BEFORE:
+        return HS_CACHE_STALE;
+    case FROM_STORE:
+    case FROM_SHARED:
+        break;
+    }
+    return HS_CACHE_HIT;
+}
 
 /* From the cache's own memory; takes over the reference. */
 static void reply_entry(struct api_worker *worker, const struct api_model *model,
                         struct http_req *req, struct cache_entry *entry, hs_us now, enum from from)
 {
-    hs_us proof_at = cache_proof_at(worker->cache->state);
     size_t room = entry->headers_n + FORM_HEADERS_MAX + OWN_HEADERS_MAX;
     char *to = hs_arena_alloc(req->arena, room);
     struct form form;
@@ -185,49 +227,84 @@ static void reply_entry(struct api_worker *worker, const struct api_model *model
     }
     choose_variant(&form, worker, &model->rules.compress, req, entry);
     n = put_form(to, put(to, 0, cache_entry_headers(entry)), &form);
-    if (from == FROM_FLIGHT) {
-        n = PUT(to, n, "X-Cache: MISS\r\nCache-Status: hasten; fwd=miss; collapsed\r\n");
+    if (from == FROM_FLIGHT && form.is_known) {
+        n = PUT(to, n, "X-Cache: REVALIDATED\r\nCache-Status: hasten; fwd=miss; collapsed\r\n");
     } else {
-        n = PUT(to, n, "X-Cache: HIT\r\nCache-Status: hasten; hit");
-        n = put(to, n, from == FROM_SHARED ? HS_STR("; detail=shared") : HS_STR(""));
-        n = PUT(to, n, "\r\nAge: ");
-        n = (size_t)(hs_u64_print(now > proof_at ? (now - proof_at) / HS_SECOND : 0, to + n) - to);
+        n = put(to, n, from_lines[from]);
+    }
+    if (from != FROM_FLIGHT) {
+        n = PUT(to, n, "Age: ");
+        n = (size_t)(hs_u64_print(age_of(worker, entry, now, from) / HS_SECOND, to + n) - to);
         n = PUT(to, n, "\r\n");
     }
-    hs_metric_cache(req->metrics, req->route, from == FROM_FLIGHT ? HS_CACHE_JOINED : HS_CACHE_HIT);
+    hs_metric_cache(req->metrics, req->route, outcome_of(from));
     reply_form(req, &form, cache_entry_content_type(entry), hs_strn(to, n));
     cache_entry_unref(entry);
+}
+
+static bool is_outage(const struct hs_err *err)
+{
+    return err->status == HS_E_PG_DOWN || err->status == HS_E_PG_ACQUIRE ||
+           err->status == HS_E_BUSY || err->status == HS_E_TIMEOUT ||
+           strcmp(err->sqlstate, "57014") == 0;
+}
+
+bool api_kept_stale(struct api_request *r, const struct hs_err *err)
+{
+    struct api_kept *kept = r->kept;
+    struct api_hold *hold = r->hold;
+    struct cache_entry *entry;
+
+    if (!kept || !kept->may_be_stale || !is_outage(err))
+        return false;
+    kept->ask.now = hs_now_us();
+    entry = cache_stale(kept->worker->cache->store, &kept->ask);
+    if (!entry)
+        return false;
+    kept->asked = HS_CACHE_HIT;
+    api_kept_fail(r, /* is_unfit= */ false);
+    reply_entry(kept->worker, hold->model, r->req, entry, kept->ask.now, FROM_BEFORE);
+    api_hold_release(hold);
+    return true;
 }
 
 static void reply_failed(struct api_request *r, const struct hs_err *err)
 {
     struct api_hold *hold = r->hold;
 
+    if (api_kept_stale(r, err))
+        return;
+    api_kept_fail(r, /* is_unfit= */ false);
     http_reply_error(r->req, err);
     api_hold_release(hold);
 }
 
-static struct hs_str status_line(const struct api_kept *kept)
+/* is_known: the client has the answer that the database gave. What was selected and refused is RFC 9211's "stale". */
+static size_t put_status(char *to, size_t n, const struct api_kept *kept, bool is_known)
 {
     static const struct hs_str misses[] = {
         [CACHE_WHY_NONE] = {NULL, 0},
-#define MISS(why, detail)                                                              \
-    [why] = {"X-Cache: MISS\r\nCache-Status: hasten; fwd=miss; detail=" detail "\r\n", \
-             sizeof("X-Cache: MISS\r\nCache-Status: hasten; fwd=miss; detail=" detail "\r\n") - 1}
-#define BYPASS(why, detail)                                                           \
-    [why] = {                                                                         \
-        "X-Cache: BYPASS\r\nCache-Status: hasten; fwd=bypass; detail=" detail "\r\n", \
-        sizeof("X-Cache: BYPASS\r\nCache-Status: hasten; fwd=bypass; detail=" detail "\r\n") - 1}
-        MISS(CACHE_WHY_ABSENT, "absent"),   MISS(CACHE_WHY_INVALIDATED, "invalidated"),
-        MISS(CACHE_WHY_EXPIRED, "expired"), MISS(CACHE_WHY_TOKEN, "token"),
-        MISS(CACHE_WHY_ASKED, "no-cache"),  BYPASS(CACHE_WHY_NOT_PROVEN, "not-proven"),
-        BYPASS(CACHE_WHY_UNFIT, "unfit"),   BYPASS(CACHE_WHY_SETTLING, "settling"),
-#undef MISS
-#undef BYPASS
+#define WHY(why, text) [why] = {text, sizeof(text) - 1}
+        WHY(CACHE_WHY_ABSENT, "fwd=miss; detail=absent"),
+        WHY(CACHE_WHY_INVALIDATED, "fwd=stale; detail=invalidated"),
+        WHY(CACHE_WHY_EXPIRED, "fwd=stale; detail=expired"),
+        WHY(CACHE_WHY_TOKEN, "fwd=miss; detail=token"),
+        WHY(CACHE_WHY_ASKED, "fwd=request; detail=no-cache"),
+        WHY(CACHE_WHY_NOT_PROVEN, "fwd=bypass; detail=not-proven"),
+        WHY(CACHE_WHY_UNFIT, "fwd=bypass; detail=unfit"),
+        WHY(CACHE_WHY_SETTLING, "fwd=bypass; detail=settling"),
+#undef WHY
     };
-    struct hs_str line = kept->is_keepable ? misses[kept->missed] : HS_STR_NULL;
+    struct hs_str why = kept->is_keepable ? misses[kept->missed] : HS_STR_NULL;
 
-    return line.p ? line : HS_STR("X-Cache: BYPASS\r\nCache-Status: hasten; fwd=bypass\r\n");
+    why = why.p ? why : HS_STR("fwd=bypass");
+    n = PUT(to, n, "X-Cache: ");
+    if (hs_str_starts(why, HS_STR("fwd=bypass")))
+        n = PUT(to, n, "BYPASS");
+    else
+        n = put(to, n, is_known ? HS_STR("REVALIDATED") : HS_STR("MISS"));
+    n = put(to, PUT(to, n, "\r\nCache-Status: hasten; "), why);
+    return PUT(to, n, "\r\n");
 }
 
 static void keep(struct api_kept *kept, struct hs_str etag, struct hs_str headers,
@@ -303,7 +380,7 @@ static void reply_own(struct api_request *r, struct hs_str etag, char *headers, 
     code_alone(&form, rules, coding, &coded);
     n = put_form(headers, n, &form);
     if (r->kept)
-        n = put(headers, n, status_line(r->kept));
+        n = put_status(headers, n, r->kept, form.is_known);
     api_kept_fail(r, /* is_unfit= */ false);
     reply_form(r->req, &form, HS_STR("application/json"), hs_strn(headers, n));
     hs_buf_fini(&coded);
@@ -339,6 +416,9 @@ void api_kept_fail(struct api_request *r, bool is_unfit)
 
     if (!kept)
         return;
+    if (kept->asked != HS_CACHE_HIT)
+        hs_metric_cache(r->req->metrics, r->req->route, kept->asked);
+    kept->asked = HS_CACHE_HIT;
     if (kept->flight)
         cache_drop(kept->flight, is_unfit);
     kept->flight = NULL;
@@ -350,15 +430,10 @@ void api_kept_fail(struct api_request *r, bool is_unfit)
 
 static hs_status ask_alone(struct api_kept *kept, struct hs_err *reterr)
 {
-    hs_status status = kept->only_if_kept
-                           ? hs_fail(reterr, HS_E_NOT_KEPT,
-                                     "no answer to this request is kept, and it said "
-                                     "only-if-cached")
-                           : api_run_affordable(kept->worker, kept->r, kept->run, reterr);
-
-    if (status)
-        api_kept_fail(kept->r, /* is_unfit= */ false);
-    return status;
+    if (kept->only_if_kept)
+        return hs_fail(reterr, HS_E_NOT_KEPT,
+                       "no answer to this request is kept, and it said only-if-cached");
+    return api_run_affordable(kept->worker, kept->r, kept->run, reterr);
 }
 
 static void on_joined(struct cache_joiner *joiner, struct cache_entry *entry)
@@ -392,8 +467,7 @@ static hs_us ttl_of(const struct api_request *r, const struct api_depend *depend
 
 static hs_status ask_database(struct api_kept *kept, struct hs_err *reterr)
 {
-    hs_metric_cache(kept->r->req->metrics, kept->r->req->route,
-                    kept->flight ? HS_CACHE_MISS : HS_CACHE_BYPASS);
+    kept->asked = kept->flight ? HS_CACHE_MISS : HS_CACHE_BYPASS;
     return ask_alone(kept, reterr);
 }
 
@@ -456,15 +530,19 @@ static hs_status get(struct api_kept *kept, struct hs_err *reterr)
 {
     struct cache_entry *entry = NULL;
     struct api_hold *hold = kept->r->hold;
+    enum cache_got got;
 
     kept->joiner.loop = kept->worker->loop;
     kept->joiner.done = on_joined;
-    switch (cache_get(kept->worker->cache->store, &kept->ask, &kept->joiner, &entry, &kept->flight,
-                      &kept->missed)) {
+    got = cache_get(kept->worker->cache->store, &kept->ask, &kept->joiner, &entry, &kept->flight,
+                    &kept->missed);
+    switch (got) {
     case CACHE_HIT:
+    case CACHE_STALE:
         hs_identity_unref(kept->as);
         kept->as = NULL;
-        reply_entry(kept->worker, hold->model, kept->r->req, entry, kept->ask.now, FROM_STORE);
+        reply_entry(kept->worker, hold->model, kept->r->req, entry, kept->ask.now,
+                    got == CACHE_HIT ? FROM_STORE : FROM_EXPIRED);
         api_hold_release(hold);
         return HS_OK;
     case CACHE_JOIN:
@@ -527,6 +605,13 @@ hs_status api_kept_question(struct api_kept *kept, const char *const *key,
     return HS_OK;
 }
 
+/* For when the database has failed: by then the worker's scratch is another request's. */
+static bool keep_key(struct api_kept *kept)
+{
+    kept->ask.key = hs_arena_dup(kept->r->req->arena, kept->ask.key);
+    return !hs_arena_failed(kept->r->req->arena);
+}
+
 static hs_status start(struct api_kept *kept, const char *const *key, const struct wishes *wishes,
                        struct hs_err *reterr)
 {
@@ -537,6 +622,9 @@ static hs_status start(struct api_kept *kept, const char *const *key, const stru
     if (!status && kept->is_keepable && !wishes->keeps_none) {
         kept->ask.token = wishes->token;
         kept->ask.is_fresh = wishes->is_fresh;
+        kept->may_be_stale = r->hold->model->rules.serves_stale && !wishes->is_fresh;
+        if (kept->may_be_stale && !keep_key(kept))
+            return hs_fail_memory(reterr);
         api_memo_put(kept->worker->memo, r->req,
                      &(struct api_memo_key){kept->ask.key, kept->ask.hash, r->req->route});
         return get(kept, reterr);
@@ -564,6 +652,8 @@ hs_status api_kept_run(struct api_worker *worker, struct api_request *r, const c
     r->kept = kept;
     kept->only_if_kept = wishes.only_if_kept;
     status = start(kept, key, &wishes, reterr);
+    if (status && api_kept_stale(r, reterr))
+        return HS_OK;
     if (status)
         api_kept_fail(r, /* is_unfit= */ false);
     return status;

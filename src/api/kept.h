@@ -5,7 +5,8 @@
  * Shape      a read with its statement ready asks here first. Either it is answered (a hit, or an answer that
  *            another request is waiting for already), or it runs its statement, as the identity that it
  *            was given here, and brings the answer back.
- * Headers    X-Cache (HIT, MISS, BYPASS), Cache-Status (RFC 9211), Age (of the proof, where it is a hit),
+ * Headers    X-Cache (HIT, MISS, REVALIDATED, STALE, BYPASS), Cache-Status (RFC 9211), Age (of the proof, where it is
+ *            a hit; of the answer, where it is stale),
  *            Cache-Control; Content-Encoding and Vary where the answer is long enough to be compressed.
  * Thread     the worker's.
  */
@@ -28,6 +29,9 @@ struct api_kept {
     enum cache_why missed; /* why it was no hit */
     bool is_keepable;      /* else the cache was not asked */
     bool only_if_kept;     /* the database is not asked */
+    bool may_be_stale;     /* where the database cannot be asked */
+    enum hs_cache_outcome
+        asked; /* the database was: MISS or BYPASS, to be counted at the end; HIT: it was not */
     hs_us ttl;
 };
 
@@ -61,6 +65,11 @@ hs_status api_kept_question(struct api_kept *kept, const char *const *key,
  */
 void api_kept_answer(struct api_request *r, struct hs_str etag, struct hs_str vary,
                      const struct hs_buf *body);
+/*
+ * The database could not be asked, because of `err`: gives an old answer, marked as such, where the operator wants
+ * that and there is one that the caller may have; the request is gone then. false: nothing was done.
+ */
+bool api_kept_stale(struct api_request *r, const struct hs_err *err);
 /* The lines that tell other caches about the answer; `to` has the room that is needed for them. Returns how much. */
 size_t api_kept_headers(char *to, const struct api_request *r, struct hs_str etag,
                         struct hs_str vary);

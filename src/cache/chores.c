@@ -61,19 +61,28 @@ struct sweep {
     hs_us now;
 };
 
+/*
+ * One that is no hit any more goes at once, or when it is of no use as a stale one; or, where the most hit are
+ * refreshed, at the second look, so that there was time for it.
+ */
 static bool is_dead(void *arg, struct cache_entry *entry)
 {
     struct sweep *sweep = arg;
+    struct cache_store *store = sweep->store;
+    bool is_expired = sweep->now >= entry->expires_at;
+    bool was_old = entry->queue == CACHE_QUEUE_OLD;
+    bool is_left;
 
-    if (sweep->now >= entry->expires_at) {
-        cache_count(&sweep->store->expired);
-        return true;
-    }
-    if (cache_is_valid(sweep->store->setup.state, &sweep->view, &entry->moment,
-                       cache_entry_tags(entry), entry->n_tags))
+    if (!is_expired && cache_is_valid(store->setup.state, &sweep->view, &entry->moment,
+                                      cache_entry_tags(entry), entry->n_tags))
         return false;
-    cache_count(&sweep->store->invalidated);
-    return true;
+    is_left = cache_is_useful(store, &sweep->view, entry, sweep->now) ||
+              (store->setup.is_refreshed && !was_old);
+    if (!was_old)
+        cache_count(is_expired ? &store->expired : &store->invalidated);
+    if (is_left && !was_old)
+        cache_queue_demote(store, entry);
+    return !is_left;
 }
 
 size_t cache_sweep(struct cache_store *store, hs_us now, size_t steps_max)

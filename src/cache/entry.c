@@ -73,7 +73,7 @@ struct cache_entry *cache_entry_new(const struct cache_flight *flight,
         return NULL;
     *entry = (struct cache_entry){.magic = CACHE_ENTRY_MAGIC,
                                   .moment = *moment,
-                                  .stored_at = now,
+                                  .stored_at = answer->age < now ? now - answer->age : 0,
                                   .expires_at = now + answer->ttl < now ? UINT64_MAX
                                                                         : now + answer->ttl,
                                   .hash = flight->hash,

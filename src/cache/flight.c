@@ -317,6 +317,15 @@ static bool is_newer(const struct cache_entry *old, const struct cache_moment *m
            old->moment.fence > moment->fence;
 }
 
+/*
+ * How often a key is asked for outlives its answers, by half each time: what changes often is still among the most hit,
+ * and what is refreshed and not asked for any more soon is not.
+ */
+static void inherit(struct cache_entry *entry, const struct cache_entry *old)
+{
+    atomic_init(&entry->hits, atomic_load_explicit(&old->hits, memory_order_relaxed) / 2);
+}
+
 /* Links the entry unless a purge has begun since the flight did, or a newer one is there; ends the flight. */
 static void keep(struct landing *landing, struct cache_entry *entry)
 {
@@ -331,8 +340,11 @@ static void keep(struct landing *landing, struct cache_entry *entry)
     old = cache_find(store, landing->shard, flight->key, flight->hash);
     is_kept = flight->purges == atomic_load(&store->purges) &&
               !(old && is_newer(old, &landing->moment));
-    if (is_kept && old)
+    if (is_kept && old) {
+        if (store->setup.is_refreshed)
+            inherit(entry, old);
         cache_unlink(store, landing->shard, old, &dead);
+    }
     pthread_mutex_unlock(&landing->shard->lock);
     if (is_kept)
         cache_make_room(store, entry->bytes, &dead);

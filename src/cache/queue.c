@@ -11,6 +11,8 @@
  * The memory of hashes is a table with one place for each hash, and the number of the eviction beside it: what is
  * older than the store has entries is forgotten. Two hashes of one place: the later one stays.
  *
+ * What does not hold any more, and may be of use as a stale answer, has a queue of its own, which is emptied first.
+ *
  * What goes for another reason than eviction and had been hit is remembered as well: a hot answer that a write
  * made invalid, and that is filled anew, need not prove itself again.
  *
@@ -25,6 +27,7 @@ void cache_queue_init(struct cache_store *store)
 {
     hs_list_init(&store->small);
     hs_list_init(&store->main);
+    hs_list_init(&store->old);
 }
 
 static struct cache_ghost *ghost_of(struct cache_store *store, uint64_t hash)
@@ -50,12 +53,19 @@ static bool ghost_take(struct cache_store *store, uint64_t hash)
     return true;
 }
 
+static struct hs_list *list_of(struct cache_store *store, enum cache_queue queue)
+{
+    return queue == CACHE_QUEUE_SMALL ? &store->small
+           : queue == CACHE_QUEUE_OLD ? &store->old
+                                      : &store->main;
+}
+
 static void push(struct cache_store *store, enum cache_queue queue, struct cache_entry *entry)
 {
     entry->queue = (unsigned char)queue;
     if (queue == CACHE_QUEUE_SMALL)
         store->small_bytes += entry->bytes;
-    hs_list_prepend(queue == CACHE_QUEUE_SMALL ? &store->small : &store->main, &entry->node);
+    hs_list_prepend(list_of(store, queue), &entry->node);
 }
 
 static void pull(struct cache_store *store, struct cache_entry *entry)
@@ -83,9 +93,16 @@ void cache_queue_add(struct cache_store *store, struct cache_entry *entry)
 
 void cache_queue_remove(struct cache_store *store, struct cache_entry *entry)
 {
-    if (visits_of(entry))
+    if (visits_of(entry) && entry->queue != CACHE_QUEUE_OLD)
         ghost_add(store, entry->hash);
     pull(store, entry);
+}
+
+void cache_queue_demote(struct cache_store *store, struct cache_entry *entry)
+{
+    cache_queue_remove(store, entry);
+    set_visits(entry, CACHE_VISITS_OLD);
+    push(store, CACHE_QUEUE_OLD, entry);
 }
 
 void cache_queue_grow(struct cache_store *store, struct cache_entry *entry, size_t bytes)
@@ -120,6 +137,8 @@ struct cache_entry *cache_queue_victim(struct cache_store *store)
     for (unsigned steps = 0;; steps++) {
         struct cache_entry *entry;
 
+        if (!hs_list_is_empty(&store->old))
+            return last_of(&store->old);
         if (hs_list_is_empty(&store->small) && hs_list_is_empty(&store->main))
             return NULL;
         if (hs_list_is_empty(&store->small) ||

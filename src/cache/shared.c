@@ -289,6 +289,14 @@ static bool obeys_rule(struct cache_shared *shared, const struct cache_flight *f
            cache_is_valid(shared->state, &view, moment, tags, n);
 }
 
+/* As the two nodes' clocks have it. */
+static hs_us age_of(const struct shared_value *value, const struct cache_shared_reader *reader)
+{
+    return value->stored_at.us < reader->wall.us
+               ? (hs_us)reader->wall.us - (hs_us)value->stored_at.us
+               : 0;
+}
+
 static struct cache_entry *fill(struct cache_flight *flight, const struct shared_value *value,
                                 const struct cache_moment *moment, hs_us ttl,
                                 const struct cache_shared_reader *reader)
@@ -298,6 +306,7 @@ static struct cache_entry *fill(struct cache_flight *flight, const struct shared
                                         .etag = value->etag,
                                         .body = value->body,
                                         .ttl = ttl,
+                                        .age = age_of(value, reader),
                                         .route = reader->route,
                                         .target = reader->target,
                                         .epoch = value->epoch};

@@ -190,11 +190,13 @@ struct get {
     struct cache_view view;
     bool may_hit;              /* the first half of the rule, for this asker */
     bool may_look;             /* for an entry */
+    bool may_lag;              /* `old` may be served while another asks anew */
     struct cache_entry *entry; /* found, with a reference */
+    struct cache_entry *old;   /* found, no hit, and left where it is; with a reference, or NULL */
     struct cache_flight *own;  /* to be listed; NULL = not made yet */
 };
 
-enum found { FOUND_ENTRY, FOUND_UNFIT, FOUND_JOINED, FOUND_LISTED, FOUND_NOTHING };
+enum found { FOUND_ENTRY, FOUND_UNFIT, FOUND_STALE, FOUND_JOINED, FOUND_LISTED, FOUND_NOTHING };
 
 static enum found look_locked(struct get *get)
 {
@@ -202,13 +204,15 @@ static enum found look_locked(struct get *get)
     struct cache_flight *flight;
 
     get->entry = get->may_look ? cache_find(get->store, get->shard, ask->key, ask->hash) : NULL;
-    if (get->entry) {
+    if (get->entry && get->entry != get->old) {
         cache_entry_ref(get->entry);
         return FOUND_ENTRY;
     }
     if (cache_unfit_is(get->shard, ask->hash, ask->now))
         return FOUND_UNFIT;
     flight = cache_flight_find(get->shard, ask->key, ask->hash);
+    if (flight && get->may_lag && get->entry)
+        return FOUND_STALE;
     if (flight && get->joiner && !ask->is_fresh &&
         cache_flight_is_joinable(flight, &get->view, get->may_hit)) {
         cache_flight_join(flight, ask, get->joiner);
@@ -313,14 +317,62 @@ enum cache_why cache_look(struct cache_store *store, const struct cache_ask *ask
                : CACHE_WHY_SETTLING;
 }
 
-/* It can never be served again, to nobody. */
-static void bury(struct get *get, enum cache_why why)
+static bool may_lag(const struct cache_store *store, const struct cache_view *view,
+                    const struct cache_entry *entry, hs_us now)
+{
+    return now - entry->expires_at < store->setup.stale_expired &&
+           cache_is_valid(store->setup.state, view, &entry->moment, cache_entry_tags(entry),
+                          entry->n_tags);
+}
+
+static hs_us age_of(const struct cache_entry *entry, hs_us now)
+{
+    return now > entry->stored_at ? now - entry->stored_at : 0;
+}
+
+bool cache_is_useful(const struct cache_store *store, const struct cache_view *view,
+                     const struct cache_entry *entry, hs_us now)
+{
+    if (entry->moment.generation != view->generation)
+        return false;
+    return age_of(entry, now) < store->setup.stale_any ||
+           (now >= entry->expires_at && may_lag(store, view, entry, now));
+}
+
+static bool is_demoted(const struct cache_entry *entry)
+{
+    return atomic_load_explicit(&entry->visits, memory_order_relaxed) == CACHE_VISITS_OLD;
+}
+
+/* true: it was not before. */
+static bool demote(struct cache_store *store, struct cache_entry *entry)
+{
+    bool is_first;
+
+    if (is_demoted(entry))
+        return false;
+    pthread_mutex_lock(&store->lock);
+    is_first = entry->queue == CACHE_QUEUE_SMALL || entry->queue == CACHE_QUEUE_MAIN;
+    if (entry->queue != CACHE_QUEUE_NONE)
+        cache_queue_demote(store, entry);
+    pthread_mutex_unlock(&store->lock);
+    return is_first;
+}
+
+/* It is no hit for anybody any more: it goes, or is left for those who may get an old one. */
+static void retire(struct get *get, enum cache_why why)
 {
     struct cache_store *store = get->store;
+    struct cache_entry *entry = get->entry;
+    bool is_left = cache_is_useful(store, &get->view, entry, get->ask->now);
+    bool was_old = is_demoted(entry);
 
-    if (cache_forget(store, get->entry))
+    if (is_left ? demote(store, entry) : cache_forget(store, entry) && !was_old)
         cache_count(why == CACHE_WHY_EXPIRED ? &store->expired : &store->invalidated);
-    cache_entry_unref(get->entry);
+    get->may_lag = is_left && why == CACHE_WHY_EXPIRED &&
+                   may_lag(store, &get->view, entry, get->ask->now);
+    cache_entry_unref(get->old);
+    get->old = entry;
     get->entry = NULL;
 }
 
@@ -351,45 +403,121 @@ static void begin_round(struct get *get, unsigned round)
     get->may_look = (get->may_hit || !HS_GUARD(check_order)) && !ask->is_fresh && round < TRIES_MAX;
 }
 
+static enum cache_got go_rounds(struct get *get, enum cache_why *why)
+{
+    for (unsigned round = 0;; round++) {
+        begin_round(get, round);
+        if (!get->may_hit && *why == CACHE_WHY_ABSENT)
+            *why = why_not(get);
+        switch (look(get)) {
+        case FOUND_ENTRY:
+            *why = judge(get);
+            if (*why == CACHE_WHY_NONE) {
+                count_hit(get->entry);
+                return CACHE_HIT;
+            }
+            retire(get, *why);
+            break;
+        case FOUND_UNFIT:
+            *why = CACHE_WHY_UNFIT;
+            return CACHE_BYPASS;
+        case FOUND_STALE:
+            return CACHE_STALE;
+        case FOUND_JOINED:
+            return CACHE_JOIN;
+        case FOUND_LISTED:
+            return CACHE_LEAD;
+        case FOUND_NOTHING:
+            *why = prepare(get, *why);
+            if (!get->own)
+                return CACHE_BYPASS;
+            break;
+        }
+    }
+}
+
 enum cache_got cache_get(struct cache_store *store, const struct cache_ask *ask,
                          struct cache_joiner *joiner, struct cache_entry **ret_entry,
                          struct cache_flight **ret_flight, enum cache_why *ret_why)
 {
     struct get get = {
         .store = store, .shard = cache_shard_of(store, ask->hash), .ask = ask, .joiner = joiner};
-    enum cache_why *why = ret_why;
+    enum cache_got got;
 
-    *why = ask->is_fresh ? CACHE_WHY_ASKED : CACHE_WHY_ABSENT;
-    for (unsigned round = 0;; round++) {
-        begin_round(&get, round);
-        if (!get.may_hit && *why == CACHE_WHY_ABSENT)
-            *why = why_not(&get);
-        switch (look(&get)) {
-        case FOUND_ENTRY:
-            *why = judge(&get);
-            if (*why == CACHE_WHY_NONE) {
-                count_hit(get.entry);
-                cache_flight_free(get.own);
-                *ret_entry = get.entry;
-                return CACHE_HIT;
-            }
-            bury(&get, *why);
-            break;
-        case FOUND_UNFIT:
-            cache_flight_free(get.own);
-            *why = CACHE_WHY_UNFIT;
-            return CACHE_BYPASS;
-        case FOUND_JOINED:
-            cache_flight_free(get.own);
-            return CACHE_JOIN;
-        case FOUND_LISTED:
-            *ret_flight = get.own;
-            return CACHE_LEAD;
-        case FOUND_NOTHING:
-            *why = prepare(&get, *why);
-            if (!get.own)
-                return CACHE_BYPASS;
-            break;
-        }
-    }
+    *ret_why = ask->is_fresh ? CACHE_WHY_ASKED : CACHE_WHY_ABSENT;
+    got = go_rounds(&get, ret_why);
+    if (got == CACHE_LEAD)
+        *ret_flight = get.own;
+    else
+        cache_flight_free(get.own);
+    if (got == CACHE_HIT)
+        *ret_entry = get.entry;
+    if (got == CACHE_STALE)
+        *ret_entry = get.old;
+    else
+        cache_entry_unref(get.old);
+    return got;
+}
+
+/* ---- when the rule says no ---- */
+
+/* Of the catalog that the asker's role was judged by, and not older than what the asker himself has seen. */
+static bool is_his(const struct cache_entry *entry, const struct cache_ask *ask)
+{
+    return entry->moment.generation == ask->generation &&
+           (ask->token.epoch == CACHE_EPOCH_NONE || (ask->token.epoch == entry->moment.epoch &&
+                                                     ask->token.position <= entry->moment.fence));
+}
+
+struct cache_entry *cache_stale(struct cache_store *store, const struct cache_ask *ask)
+{
+    struct cache_entry *entry = cache_peek(store, ask->key, ask->hash);
+    struct cache_view view;
+
+    if (!entry)
+        return NULL;
+    (void)cache_may_hit(store->setup.state, (struct cache_token){0}, ask->now, &view);
+    if (view.generation == ask->generation && is_his(entry, ask) &&
+        age_of(entry, ask->now) < store->setup.stale_any)
+        return entry;
+    cache_entry_unref(entry);
+    return NULL;
+}
+
+static bool is_asked_for(struct cache_shard *shard, const struct cache_ask *ask)
+{
+    bool is_asked;
+
+    pthread_mutex_lock(&shard->lock);
+    is_asked = cache_unfit_is(shard, ask->hash, ask->now) ||
+               cache_flight_find(shard, ask->key, ask->hash);
+    pthread_mutex_unlock(&shard->lock);
+    return is_asked;
+}
+
+/* Would an answer that is asked for now hold? */
+static bool is_settled(const struct get *get)
+{
+    const struct cache_state *state = get->store->setup.state;
+    struct cache_moment moment;
+
+    return cache_moment_now(state, get->view.generation, &moment) &&
+           cache_is_valid(state, &get->view, &moment, cache_entry_tags(get->entry),
+                          get->entry->n_tags);
+}
+
+bool cache_is_due(struct cache_store *store, const struct cache_ask *ask)
+{
+    struct get get = {.store = store, .shard = cache_shard_of(store, ask->hash), .ask = ask};
+    bool is_due;
+
+    if (!cache_may_hit(store->setup.state, (struct cache_token){0}, ask->now, &get.view))
+        return false;
+    get.entry = cache_peek(store, ask->key, ask->hash);
+    if (!get.entry)
+        return false;
+    is_due = atomic_load_explicit(&get.entry->hits, memory_order_relaxed) > 0 &&
+             judge(&get) != CACHE_WHY_NONE && is_settled(&get) && !is_asked_for(get.shard, ask);
+    cache_entry_unref(get.entry);
+    return is_due;
 }

@@ -10,6 +10,8 @@
  *            there are the tables, taken at the start: at most 1/32 of bytes_max, and a few bytes for each of
  *            entries_max.
  * Eviction   see store.c; chosen by tests/bench/cache_sim.c.
+ * Stale      What the rule refuses for good goes at once, unless the setup says that it may still be of use: then it
+ *            stays, counted as before and evicted before all others, until it is replaced or too old.
  * Coalescing A key that is being asked for has a flight: whoever asks for it meanwhile, in whatever
  *            worker, gets the flight's answer, if the rule allows it.
  * Threads    any.
@@ -31,6 +33,10 @@ struct cache_store_setup {
     size_t entry_max;   /* bytes of one entry, counted like bytes_max, without its variants */
     size_t waiters_max; /* of one flight; who comes later asks by himself */
     hs_us unfit_time;   /* how long a key that could not be kept is remembered as such */
+    hs_us
+        stale_expired; /* how long beyond its time an answer that still holds may be served; 0 = not at all */
+    hs_us stale_any;   /* how old an answer may be that cache_stale() gives; 0 = it gives none */
+    bool is_refreshed; /* answers that do not hold any more are looked at by cache_is_due() */
 };
 
 hs_status cache_store_new(const struct cache_store_setup *setup, struct cache_store **ret_store,
@@ -192,8 +198,9 @@ struct cache_joiner {
 };
 
 enum cache_got {
-    CACHE_HIT,   /* *ret_entry, with a reference */
-    CACHE_JOIN,  /* joiner->done() follows */
+    CACHE_HIT,  /* *ret_entry, with a reference */
+    CACHE_JOIN, /* joiner->done() follows */
+    CACHE_STALE, /* *ret_entry, with a reference: its time is over, else it holds; another is asking anew */
     CACHE_LEAD,  /* ask, then end *ret_flight by cache_fill() or cache_drop() */
     CACHE_BYPASS /* ask; nothing can be kept now, or this key could not be kept before */
 };
@@ -224,6 +231,20 @@ enum cache_got cache_get(struct cache_store *store, const struct cache_ask *ask,
  */
 struct cache_entry *cache_hit(struct cache_store *store, const struct cache_ask *ask);
 
+/*
+ * For who could not be answered otherwise, since the database is not to be had: the entry of the key, no older than
+ * setup.stale_any, whatever the rule says of it; with a reference, or NULL. Only of the catalog that `ask` is of, and
+ * only if no other has been heard of since: what a role may read is not guessed. A token of the reader must be
+ * covered by the entry itself. tags and is_fresh of `ask` are not looked at.
+ */
+struct cache_entry *cache_stale(struct cache_store *store, const struct cache_ask *ask);
+
+/*
+ * Is there an answer of that key that was hit and does not hold any more, does nobody ask anew, and would what is
+ * asked for now be kept? Of `ask` only key, hash and now are looked at; nothing is changed.
+ */
+bool cache_is_due(struct cache_store *store, const struct cache_ask *ask);
+
 enum { CACHE_TARGET_MAX = 2048 };
 
 /* The answer's parts; copied. */
@@ -234,6 +255,7 @@ struct cache_answer {
     struct hs_str body;
     struct hs_str target; /* not kept where it is longer than CACHE_TARGET_MAX */
     hs_us ttl;
+    hs_us age;      /* since the database gave it; 0 = now */
     uint32_t route; /* below HS_ROUTES_MAX */
     /* Of the connection that ran the statement: another one than the flight's is not kept; nor is NONE. */
     uint64_t epoch;
@@ -266,7 +288,7 @@ const struct cache_moment *cache_flight_moment(const struct cache_flight *flight
 /* ---- chores: the control thread ---- */
 
 /*
- * Removes what has expired or can never be served again. Looks at no more than steps_max slots (at least 1) of
+ * Removes what has expired or can never be served again, but for what the setup wants kept. Looks at no more than steps_max slots (at least 1) of
  * the hash tables and returns at how many; 0: one round is through, and the next call begins another.
  */
 size_t cache_sweep(struct cache_store *store, hs_us now, size_t steps_max);

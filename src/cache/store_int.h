@@ -24,7 +24,12 @@ enum {
 };
 
 /* The queue that an entry is in; NONE: it is not in the store (any more). */
-enum cache_queue { CACHE_QUEUE_NONE, CACHE_QUEUE_SMALL, CACHE_QUEUE_MAIN };
+enum cache_queue {
+    CACHE_QUEUE_NONE,
+    CACHE_QUEUE_SMALL,
+    CACHE_QUEUE_MAIN,
+    CACHE_QUEUE_OLD /* the rule refuses it for good */
+};
 
 /* What was evicted, or removed although it was hot: half of its key's hash. */
 struct cache_ghost {
@@ -72,6 +77,7 @@ struct cache_store {
     pthread_mutex_t lock;
     struct hs_list small; /* newest first, both */
     struct hs_list main;
+    struct hs_list old;
     size_t small_bytes;
     struct cache_ghost *ghosts;
     size_t ghosts_mask;
@@ -135,7 +141,12 @@ void cache_queue_remove(struct cache_store *store, struct cache_entry *entry);
 void cache_queue_grow(struct cache_store *store, struct cache_entry *entry, size_t bytes);
 /* The entry to evict next, still in its queue; NULL: there is none. */
 struct cache_entry *cache_queue_victim(struct cache_store *store);
-enum { CACHE_VISITS_MAX = 3 };
+/* The entry, which is in a queue, is no hit for anybody any more: it goes before all others. */
+void cache_queue_demote(struct cache_store *store, struct cache_entry *entry);
+enum {
+    CACHE_VISITS_MAX = 3,
+    CACHE_VISITS_OLD = 255 /* in CACHE_QUEUE_OLD; a hint for readers without the lock */
+};
 /* A hit was answered from the entry; any thread, no lock. One that gets lost beside another does not matter. */
 static inline void cache_queue_visit(struct cache_entry *entry)
 {
@@ -158,6 +169,12 @@ void cache_unlink(struct cache_store *store, struct cache_shard *shard, struct c
                   struct cache_entry **dead);
 /* Unlinks the entry if it still is in the store. No lock is held. true: it was. */
 bool cache_forget(struct cache_store *store, struct cache_entry *entry);
+/*
+ * May the entry, which is no hit for anybody any more, still be served as stale, or wait for cache_is_due()? The
+ * view is the one that it was judged on.
+ */
+bool cache_is_useful(const struct cache_store *store, const struct cache_view *view,
+                     const struct cache_entry *entry, hs_us now);
 /* Evicts one entry, of which there must be one; under store->lock only. */
 void cache_evict(struct cache_store *store, struct cache_entry **dead);
 /* Evicts until so many bytes (at most bytes_max) and one entry have room; under store->lock only. */

@@ -164,6 +164,9 @@ static hs_status make_store(struct coherence *c, struct hs_err *reterr)
         .entry_max = conf->cache_entry_max,
         .waiters_max = conf->cache_waiters_max,
         .unfit_time = conf->cache_unfit_time,
+        .stale_expired = conf->cache_stale_while_revalidate,
+        .stale_any = conf->cache_stale_if_error,
+        .is_refreshed = conf->cache_refresh_top > 0,
     };
 
     return cache_store_new(&setup, &c->cache.store, reterr);

@@ -62,6 +62,7 @@ static void fill_api(const struct conf *conf, struct api_setup *to)
                 .ttl_user = conf->cache_ttl_user,
                 .write_wait = conf->cache_write_wait,
                 .honour_requests = conf->cache_honour_requests,
+                .serves_stale = conf->cache_stale_if_error > 0,
                 .compress = {.enabled = conf->server_compress_enabled,
                              .min = conf->server_compress_min,
                              .inline_max = conf->server_compress_inline_max,

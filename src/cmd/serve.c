@@ -541,8 +541,9 @@ void serve_free_workers(struct serve *s)
             (void)pthread_join(s->workers[i].thread, NULL);
     }
     deliver_all(s); /* a model may still be in the mail */
+    /* Who still waits for it is answered by the others. */
     for (unsigned i = 0; i < s->n_workers; i++)
-        cache_shared_free(s->workers[i].shared); /* who still waits for it is answered by the others */
+        cache_shared_free(s->workers[i].shared);
     deliver_all(s);
     for (unsigned i = 0; i < s->n_workers; i++)
         free_worker(&s->workers[i]);

@@ -7,6 +7,8 @@
  *     round 2   asks all of them again: what is kept is a hit and costs nothing
  *     round n   asks those that were none and may become one, each round after a longer pause
  *
+ * Beside that, and at any time: answers that a change has made untrue and that are among the most asked.
+ *
  * Each request takes a credit; a tick brings as many as cache.warm_rate allows for the time since the last one.
  */
 #include "cmd/warm.h"
@@ -18,6 +20,7 @@
 #include <unistd.h>
 
 #include "api/explain.h"
+#include "cmd/refresh.h"
 #include "cache/store.h"
 #include "conf/warm.h"
 #include "core/log.h"
@@ -32,6 +35,7 @@ enum {
     WARM_LIST_MAX = 200000
 };
 
+#define REFRESHED SIZE_MAX
 #define PAUSE_MIN (100 * HS_MS)
 #define PAUSE_MAX HS_SECOND
 
@@ -39,7 +43,7 @@ struct warm_slot {
     struct http_sub sub;
     struct serve_warm *warm;
     struct hs_identity *who; /* NULL: the slot is free */
-    size_t at;               /* in the list */
+    size_t at;               /* in the list; REFRESHED: in none */
 };
 
 struct warm_one {
@@ -55,9 +59,11 @@ struct serve_warm {
     struct warm_one *list;
     size_t n;
     size_t next;
-    unsigned round; /* 0: nothing is under way */
-    unsigned running;
-    hs_us next_at; /* the next round */
+    unsigned round;                /* 0: nothing is under way */
+    unsigned running;              /* of the rounds */
+    struct serve_refresh *refresh; /* NULL: cache.refresh_top is 0 */
+    unsigned refreshing;           /* requests for it under way */
+    hs_us next_at;                 /* the next round */
     struct warm_slot slots[WARM_SLOTS];
     bool is_due;
     bool is_stopped;
@@ -74,14 +80,22 @@ hs_status serve_warm_new(struct serve_worker *w, struct serve_warm **ret_warm,
                          struct hs_err *reterr)
 {
     struct serve_warm *warm = hs_calloc(1, sizeof(*warm));
+    size_t hot = w->serve->boot->cache_refresh_top;
+    hs_status status = HS_OK;
 
     if (!warm)
         return hs_fail_memory(reterr);
     warm->worker = w;
     warm->is_due = true;
     hs_buf_init(&warm->text, WARM_TEXT_MAX);
-    *ret_warm = warm;
-    return HS_OK;
+    if (hot)
+        status = serve_refresh_new(w->loop, coherence_cache(w->serve->coherence), hot,
+                                   &warm->refresh, reterr);
+    if (status)
+        serve_warm_free(warm);
+    else
+        *ret_warm = warm;
+    return status;
 }
 
 static void forget(struct serve_warm *warm)
@@ -99,6 +113,7 @@ void serve_warm_free(struct serve_warm *warm)
     if (!warm)
         return;
     forget(warm);
+    serve_refresh_free(warm->refresh);
     hs_free(warm);
 }
 
@@ -250,35 +265,46 @@ static void judge(struct warm_one *one, const struct http_reply *reply)
 
 static void pump(struct serve_warm *warm);
 
+/* What came of a request of the list. */
+static void note(struct serve_warm *warm, const struct warm_slot *slot,
+                 const struct http_reply *reply)
+{
+    struct hs_err err;
+
+    warm->running--;
+    judge(&warm->list[slot->at], reply);
+    if (reply->status < 400)
+        return;
+    hs_err_clear(&err);
+    (void)hs_fail(&err, HS_E_NOT_KEPT, "the answer is %u", reply->status);
+    note_fault(warm, slot->sub.target, &err);
+}
+
 static void on_done(struct http_sub *sub, const struct http_reply *reply)
 {
     struct warm_slot *slot = HS_CONTAINER(sub, struct warm_slot, sub);
     struct serve_warm *warm = slot->warm;
-    struct hs_err err;
 
-    judge(&warm->list[slot->at], reply);
-    if (reply->status >= 400) {
-        hs_err_clear(&err);
-        (void)hs_fail(&err, HS_E_NOT_KEPT, "the answer is %u", reply->status);
-        note_fault(warm, sub->target, &err);
+    if (slot->at != REFRESHED) {
+        note(warm, slot, reply);
+    } else {
+        warm->refreshing--;
+        hs_metric_add(warm->worker->metrics, HS_M_CACHE_REFRESHED, reply->status < 400);
     }
     hs_identity_unref(slot->who);
     slot->who = NULL;
-    warm->running--;
     pump(warm);
 }
 
-static void ask(struct serve_warm *warm, struct warm_slot *slot, size_t at)
+/* On error nothing was asked. */
+static hs_status send(struct serve_warm *warm, struct warm_slot *slot, const struct conf_warm *row,
+                      size_t at, struct hs_err *reterr)
 {
-    const struct conf_warm *row = &warm->list[at].row;
-    struct hs_err err;
+    hs_status status = edge_auth_as(warm->worker->auth, row->role, row->claims, &slot->who, reterr);
 
-    hs_err_clear(&err);
-    if (edge_auth_as(warm->worker->auth, row->role, row->claims, &slot->who, &err)) {
+    if (status) {
         slot->who = NULL;
-        warm->list[at].is_over = true;
-        note_fault(warm, row->target, &err);
-        return;
+        return status;
     }
     slot->warm = warm;
     slot->at = at;
@@ -288,8 +314,24 @@ static void ask(struct serve_warm *warm, struct warm_slot *slot, size_t at)
                                   .method = HS_STR("GET"),
                                   .target = row->target,
                                   .done = on_done};
-    warm->running++;
+    if (at == REFRESHED)
+        warm->refreshing++;
+    else
+        warm->running++;
     http_sub_run(&slot->sub);
+    return HS_OK;
+}
+
+static void ask(struct serve_warm *warm, struct warm_slot *slot, size_t at)
+{
+    const struct conf_warm *row = &warm->list[at].row;
+    struct hs_err err;
+
+    hs_err_clear(&err);
+    if (send(warm, slot, row, at, &err)) {
+        warm->list[at].is_over = true;
+        note_fault(warm, row->target, &err);
+    }
 }
 
 /* NULL: there is none, or it is not the time. */
@@ -304,14 +346,10 @@ static struct warm_slot *free_slot(struct serve_warm *warm)
     return NULL;
 }
 
-/* An answer may come from within the call: then the loop that asks goes on, and nothing nests. */
-static void pump(struct serve_warm *warm)
+static void pump_round(struct serve_warm *warm)
 {
     struct warm_slot *slot;
 
-    if (warm->is_pumping)
-        return;
-    warm->is_pumping = true;
     while (warm->next < warm->n) {
         if (warm->list[warm->next].is_over) {
             warm->next++;
@@ -323,6 +361,33 @@ static void pump(struct serve_warm *warm)
         warm->credit -= HS_SECOND;
         ask(warm, slot, warm->next++);
     }
+}
+
+/* One whose role is gone meanwhile is left to those who ask. */
+static void pump_refresh(struct serve_warm *warm, hs_us now)
+{
+    const struct conf_warm *row;
+    struct warm_slot *slot;
+
+    while ((slot = free_slot(warm)) && (row = serve_refresh_next(warm->refresh, now))) {
+        warm->credit -= HS_SECOND;
+        if (send(warm, slot, row, REFRESHED, NULL))
+            continue;
+    }
+}
+
+/* An answer may come from within the call: then the loop that asks goes on, and nothing nests. */
+static void pump(struct serve_warm *warm)
+{
+    hs_us now = hs_now_us();
+
+    if (warm->is_pumping)
+        return;
+    warm->is_pumping = true;
+    if (warm->round && now >= warm->next_at)
+        pump_round(warm);
+    if (warm->refresh)
+        pump_refresh(warm, now);
     warm->is_pumping = false;
 }
 
@@ -358,15 +423,16 @@ void serve_warm_tick(struct serve_warm *warm, hs_us now)
     warm->ticked_at = now;
     if (is_time(warm, now))
         begin(warm, now);
-    if (!warm->round)
+    if (!warm->round && !warm->refresh)
         return;
     /* Never more than a second's worth, so that a pause is not made up for at once. */
     warm->credit += (passed > HS_SECOND ? HS_SECOND : passed) * rate;
     if (warm->credit > rate * HS_SECOND)
         warm->credit = rate * HS_SECOND;
-    if (now >= warm->next_at)
-        pump(warm);
-    if (warm->next == warm->n && !warm->running && !warm->is_stopped)
+    if (warm->refresh && !warm->is_stopped)
+        serve_refresh_tick(warm->refresh, now, !warm->refreshing);
+    pump(warm);
+    if (warm->round && warm->next == warm->n && !warm->running && !warm->is_stopped)
         end_round(warm, now);
 }
 

@@ -2,6 +2,7 @@
 /*
  * cmd/warm.h - asks addresses before anybody else does, so that their answers are kept.
  *
+ * Refreshes  as well what a change has made untrue among the most asked (cache.refresh_top, refresh.h).
  * When       once the first worker has a model and the cache may be used, and again after a purge of everything.
  * What       cache.warm, and the most asked of the last run (cache.warm_top, cache.warm_file).
  * Promises   never more than cache.warm_rate requests a second, none while a statement waits for a connection: who

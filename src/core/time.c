@@ -33,7 +33,7 @@ static int64_t clock_us(clockid_t which)
 
 hs_us hs_now_us(void)
 {
-    return (hs_us)clock_us(CLOCK_MONOTONIC);
+    return (hs_us)clock_us(CLOCK_BOOTTIME);
 }
 
 struct hs_wall hs_wall_now(void)

@@ -7,7 +7,10 @@
 
 #include "core/str.h"
 
-/* Microseconds of CLOCK_MONOTONIC: for durations and deadlines. 0 = no deadline. */
+/*
+ * Microseconds of CLOCK_BOOTTIME: for durations and deadlines; 0 = no deadline. Unlike CLOCK_MONOTONIC it does not stand
+ * still while the machine sleeps, so that nobody who wakes up believes that what he knows is young.
+ */
 typedef uint64_t hs_us;
 
 #define HS_MS ((hs_us)1000)

@@ -19,7 +19,9 @@
  */
 #include "pg/feed_int.h"
 
+#include <pthread.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/guard.h"
@@ -32,6 +34,8 @@ enum {
     KEEPALIVE_SIZE = 18,
     STATUS_SIZE = 34,
     SLOT_NAME = 64,
+    CANCEL_ERROR = 256,
+    CANCEL_SECONDS = 1,
     COMMAND_MAX = 1024
 };
 /* A third of the server's own wal_sender_timeout, which is 60 s unless it was set lower. */
@@ -57,6 +61,38 @@ static hs_status check_epoch(struct pg_feed *feed, struct hs_err *reterr)
     return HS_E_PG_DOWN;
 }
 
+static void *run_cancel(void *arg)
+{
+    char error[CANCEL_ERROR];
+
+    (void)PQcancel(arg, error, sizeof(error));
+    PQfreeCancel(arg);
+    return NULL;
+}
+
+/*
+ * A server that waits for writers does not notice that nobody waits for it any more: it would keep the slot, and one
+ * of max_wal_senders, until the last of them has ended. PQcancel() blocks until the server has taken the request,
+ * and one that hangs must not keep us: hence the thread, which is let go of after a second.
+ */
+static void cancel_slot(PGconn *conn)
+{
+    PGcancel *request = PQgetCancel(conn);
+    struct timespec until;
+    pthread_t thread;
+
+    if (!request)
+        return;
+    if (pthread_create(&thread, NULL, run_cancel, request) != 0) {
+        PQfreeCancel(request);
+        return;
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += CANCEL_SECONDS;
+    if (pthread_timedjoin_np(thread, NULL, &until) != 0)
+        (void)pthread_detach(thread);
+}
+
 static hs_status make_slot(struct pg_feed *feed, char slot[static SLOT_NAME], struct hs_err *reterr)
 {
     hs_auto(pg_reader_clear) PGresult *r = NULL;
@@ -69,6 +105,8 @@ static hs_status make_slot(struct pg_feed *feed, char slot[static SLOT_NAME], st
                    "CREATE_REPLICATION_SLOT \"%s\" TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT",
                    slot);
     status = feed_query(feed, feed->run.stream, command, NULL, 0, /* deadline= */ 0, &r, reterr);
+    if (status == HS_E_SHUTDOWN)
+        cancel_slot(feed->run.stream);
     if (status != HS_OK)
         return status;
     if (PQntuples(r) != 1 || PQnfields(r) < 2)

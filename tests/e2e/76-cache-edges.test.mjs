@@ -165,3 +165,50 @@ test('an enum value is renamed while a row that has it changes', async (t) => {
     await kept(server, 'moods?mood=low');
     await server.stop();
 });
+
+test('who asks only-if-cached, or finds the database gone, does not keep others from the cache', async (t) => {
+    const server = await start(t, { 'cache.honour_requests': true, 'cache.unfit_time': '1h', 'database.pool.acquire_timeout': '500ms' });
+    await kept(server, 'pages/1');
+    const only = await server.get('/api/v1/pages/9', { headers: { 'cache-control': 'only-if-cached' } });
+    assert.equal(only.status, 504);
+    await kept(server, 'pages/9');
+    await pg.stop('immediate');
+    assert.notEqual((await server.get('/api/v1/pages/11')).status, 200);
+    await pg.start();
+    await waitUntil(async () => (await server.get('/api/v1/pages/11')).status === 200, { what: 'the database' });
+    await kept(server, 'pages/11');
+    await server.stop();
+});
+
+test('the Hasten-Position of a batch holds for its reads, unless one has its own', async (t) => {
+    const server = await start(t);
+    await kept(server, 'pages/13');
+    const elsewhere = '00000000000000ff-00000000000000ff';
+    const read = async (headers, own) => {
+        const answer = await server.get('/api/v1/batch', { method: 'POST', headers: { 'content-type': 'application/json', ...headers },
+            body: JSON.stringify({ requests: [{ id: 1, method: 'GET', path: '/api/v1/pages/13', headers: own }] }) });
+        return Object.fromEntries(Object.entries(answer.body.responses[0].headers).map(([name, value]) => [name.toLowerCase(), value]))['x-cache'];
+    };
+    await waitUntil(async () => await read({}, {}) === 'HIT', { what: 'a hit in a batch' });
+    assert.notEqual(await read({ 'hasten-position': elsewhere }, {}), 'HIT');
+    assert.notEqual(await read({}, { 'hasten-position': elsewhere }), 'HIT');
+    await server.stop();
+});
+
+test('a change stream that still waits for a writer leaves nothing behind when it is paused, or ends', async (t) => {
+    const writer = await pg.client({ db: DB });
+    await writer.query("BEGIN; UPDATE api.pages SET body = body WHERE id = 15");
+    const senders = () => pg.value("SELECT count(*)::int FROM pg_stat_activity WHERE query LIKE 'CREATE_REPLICATION_SLOT%' AND backend_type = 'walsender'");
+    const waits = () => waitUntil(async () => await senders() === 1, { what: 'the slot to be asked for' });
+    const socket = path.join(tempDir('edges'), 'b.sock');
+    const server = await start(t, { 'admin.socket': socket });
+    await waits();
+    assert.equal((await hasten(['admin', 'pause', '--socket', socket])).code, 0);
+    await waitUntil(async () => await senders() === 0, { what: 'the server to be told' });
+    assert.equal((await hasten(['admin', 'resume', '--socket', socket])).code, 0);
+    await waits();
+    await server.stop();
+    await waitUntil(async () => await senders() === 0, { what: 'the server to be told' });
+    await writer.query('COMMIT');
+    await writer.end();
+});

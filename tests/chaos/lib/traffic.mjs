@@ -72,7 +72,7 @@ export class Traffic {
             return [side, () => kinds[kindAt()]];
         }));
         this.over = false;
-        this.counts = { http: 0, sql: 0, undone: 0, refused: 0, errors: 0, unmodified: 0 };
+        this.counts = { http: 0, sql: 0, undone: 0, refused: 0, errors: 0, unmodified: 0, shared: 0 };
         this.underway = { http: 0, sql: 0 };
         this.cached = {};           // answers by X-Cache
         this.urgent = Array.from({ length: NODES }, () => []);
@@ -182,6 +182,7 @@ export class Traffic {
         }
         const cache = field(head, 'x-cache') ?? 'none';
         this.cached[cache] = (this.cached[cache] ?? 0) + 1;
+        if (field(head, 'cache-status')?.includes('detail=shared')) this.counts.shared++;
         const shown = this.#shown(question, tagged, status, head, text);
         this.judge.answer({ scope, question, text: shown, s, r, floor, about: `at node ${node}, ${cache}, age ${field(head, 'age')}` });
         this.lastRight[node] = r;
@@ -377,7 +378,7 @@ export class Traffic {
         const ms = (value) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
         const { behind } = judge;
         const hits = this.cached.HIT ?? 0;
-        console.log(`${name}: ${judge.reads} reads, ${hits} hits (${(100 * hits / Math.max(1, judge.reads)).toFixed(1)} %), ${counts.unmodified} not modified, ` +
+        console.log(`${name}: ${judge.reads} reads, ${hits} hits (${(100 * hits / Math.max(1, judge.reads)).toFixed(1)} %, ${counts.shared} of them kept by the other node), ${counts.unmodified} not modified, ` +
             `${this.committed} writes (${counts.http} through hasten, ${counts.sql} behind its back, ${counts.undone} rolled back); ` +
             `stale beyond the bound ${judge.counts.stale}, read-your-writes violations ${judge.counts.unread}, ` +
             `answers of another tenant ${judge.counts.foreign}, other faults ${judge.total - judge.counts.stale - judge.counts.unread - judge.counts.foreign}; ` +

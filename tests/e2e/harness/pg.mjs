@@ -225,9 +225,16 @@ export class Pg {
         await waitUntil(() => !children.some(isAlive), { timeout: 20_000, what: 'the children of the postmaster to end' });
     }
 
-    /** Freezes ('SIGSTOP') or wakes ('SIGCONT') the postmaster and all its processes. */
+    /** Freezes ('SIGSTOP') or wakes ('SIGCONT') the postmaster and all its processes, the postmaster first. */
     signalAll(signal) {
-        for (const pid of [this.child.pid, ...childrenOf(this.child.pid)]) process.kill(pid, signal);
+        for (const pid of [this.child.pid, ...childrenOf(this.child.pid)]) {
+            try {
+                process.kill(pid, signal);
+            } catch (error) {
+                // A backend that had ended is reaped by a postmaster that goes on, and needs no signal.
+                if (error.code !== 'ESRCH' || pid === this.child.pid) throw error;
+            }
+        }
     }
 
     /** Stops it and takes its data away, unless servers are kept. */

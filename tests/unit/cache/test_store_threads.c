@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Four threads ask, fill, drop, write, purge and sweep at once, over a small database of numbers that only grow. No
- * answer may belong to another key, and none may be older than a write that was done before it was asked for. For
- * the thread sanitizer above all.
+ * answer may belong to another key, and none may be older than a write that was done before it was asked for, also
+ * where its time is over; only who asks for a stale one may get that. For the thread sanitizer above all.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -22,6 +22,7 @@ static struct {
 static struct world world;
 static _Atomic(uint64_t) n_hits;
 static _Atomic(uint64_t) n_told;
+static _Atomic(uint64_t) n_lagging;
 static _Atomic(uint64_t) n_wrong;
 
 /* One who joined: he may be told long after his turn. */
@@ -99,6 +100,25 @@ static void lead(struct worker *worker, struct cache_flight *flight, unsigned ke
         cache_fill(flight, &answer, world.now);
 }
 
+/* Half of them come when the time of all that is kept is over. */
+static hs_us time_of(struct worker *worker)
+{
+    bool is_late = world.setup.stale_expired && hs_rng_below(&worker->rng, 2);
+
+    return world.now + (is_late ? 60 * HS_SECOND : 0);
+}
+
+/* As one whose database is down, and as one who refreshes. */
+static void ask_stale(const struct cache_ask *question, unsigned key)
+{
+    struct cache_entry *entry = cache_stale(world.store, question);
+
+    if (entry)
+        check(entry, key, 0);
+    cache_entry_unref(entry);
+    (void)cache_is_due(world.store, question);
+}
+
 static void ask(struct worker *worker)
 {
     unsigned key = (unsigned)hs_rng_below(&worker->rng, KEYS);
@@ -110,13 +130,15 @@ static void ask(struct worker *worker)
                                  .tags = &tag,
                                  .n_tags = 1,
                                  .is_fresh = hs_rng_below(&worker->rng, 16) == 0,
-                                 .now = world.now};
+                                 .now = time_of(worker)};
     struct asker *asker = free_asker(worker);
     struct cache_entry *entry = NULL;
     struct cache_flight *flight = NULL;
     uint64_t least = atomic_load(&db.answered[key]);
     enum cache_why why;
 
+    if (world.setup.stale_any)
+        ask_stale(&question, key);
     if (asker)
         *asker = (struct asker){{.loop = worker->loop, .done = on_done}, key, least, true};
     switch (
@@ -124,6 +146,11 @@ static void ask(struct worker *worker)
     case CACHE_HIT:
         check(entry, key, least);
         atomic_fetch_add(&n_hits, 1);
+        cache_entry_unref(entry);
+        break;
+    case CACHE_STALE:
+        check(entry, key, least);
+        atomic_fetch_add(&n_lagging, 1);
         cache_entry_unref(entry);
         break;
     case CACHE_JOIN:
@@ -207,17 +234,15 @@ static void check_sums(void)
     assert_int_equal(world_stats(&world).bytes, 0);
 }
 
-static void test_threads(void **state)
+static void run(const struct cache_store_setup *setup)
 {
-    static const struct cache_store_setup SETUP = {
-        .bytes_max = 12000, .entries_max = 30, .entry_max = 600, .waiters_max = 8, .unfit_time = 1};
     static struct worker workers[THREADS];
     struct hs_err err;
     uint64_t seed;
 
-    (void)state;
     seed = test_rng().state;
-    world_init(&world, &SETUP);
+    world_init(&world, setup);
+    world.state.proof_at = world.now + 60 * HS_SECOND;
     for (unsigned i = 0; i < THREADS; i++) {
         workers[i].rng.state = seed + i;
         assert_int_equal(net_loop_new(&workers[i].loop, NULL, &err), HS_OK);
@@ -234,16 +259,39 @@ static void test_threads(void **state)
         net_loop_free(workers[i].loop);
     }
     check_sums();
-    print_message("%llu hits, %llu told, %llu evicted\n", (unsigned long long)n_hits,
-                  (unsigned long long)n_told, (unsigned long long)world_stats(&world).evicted);
+    print_message("%llu hits, %llu told, %llu lagging, %llu evicted\n", (unsigned long long)n_hits,
+                  (unsigned long long)n_told, (unsigned long long)n_lagging,
+                  (unsigned long long)world_stats(&world).evicted);
     assert_int_equal(n_wrong, 0);
     assert_true(n_hits > 0 && world_stats(&world).evicted > 0);
     world_fini(&world);
 }
 
+static const struct cache_store_setup SMALL = {
+    .bytes_max = 12000, .entries_max = 30, .entry_max = 600, .waiters_max = 8, .unfit_time = 1};
+
+static void test_threads(void **state)
+{
+    (void)state;
+    run(&SMALL);
+}
+
+static void test_threads_stale(void **state)
+{
+    struct cache_store_setup setup = SMALL;
+
+    (void)state;
+    setup.stale_any = 3600 * HS_SECOND;
+    setup.stale_expired = 3600 * HS_SECOND;
+    setup.is_refreshed = true;
+    run(&setup);
+    assert_true(n_lagging > 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_threads)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_threads),
+                                       cmocka_unit_test(test_threads_stale)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

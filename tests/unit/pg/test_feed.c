@@ -612,7 +612,7 @@ static void test_first_fence(void **state)
             wait_for_waiter(xid);
     }
     (void)feed_wait_event(&w, 0, FEED_BEGIN, NULL);
-    wait_polls();
+    feed_wait_proof(&w, hs_now_us()); /* so a snapshot was asked for */
     assert_int_equal(w.fence, 0);
     (void)pg_cluster_exec(writers[2], "COMMIT");
     feed_wait_fence(&w, w.begun);
