@@ -23,7 +23,7 @@ static struct cache_entry *put(struct world *w, const char *key, size_t body_n)
 
     world_put(w, &ask, hs_strn(bytes, body_n));
     entry = cache_peek(w->store, ask.key, ask.hash);
-    assert_non_null(entry);
+    HS_BUG_ON(!entry);
     return entry;
 }
 
@@ -31,6 +31,15 @@ static void keep(struct world *w, struct cache_entry *entry, unsigned coding, st
 {
     assert_true(cache_variant_begin(w->store, entry, coding));
     cache_variant_keep(w->store, entry, coding, body);
+}
+
+/* There is one, or the test is over. */
+static const struct cache_variant *found(const struct cache_entry *entry, unsigned coding)
+{
+    const struct cache_variant *variant = cache_variant_find(entry, coding);
+
+    HS_BUG_ON(!variant);
+    return variant;
 }
 
 static void test_kept(void **state)
@@ -47,9 +56,9 @@ static void test_kept(void **state)
     assert_null(cache_variant_find(entry, 3));
     keep(&w, entry, 3, HS_STR("three"));
     keep(&w, entry, 1, HS_STR("one"));
-    variant = cache_variant_find(entry, 3);
+    variant = found(entry, 3);
     assert_str(cache_variant_body(variant), HS_STR("three"));
-    assert_str(cache_variant_body(cache_variant_find(entry, 1)), HS_STR("one"));
+    assert_str(cache_variant_body(found(entry, 1)), HS_STR("one"));
     assert_null(cache_variant_find(entry, 2));
     assert_false(cache_variant_begin(w.store, entry, 3));
     assert_int_equal(world_stats(&w).bytes,
@@ -144,7 +153,7 @@ static void test_evicts_itself(void **state)
     keep(&w, entry, 1, hs_strn(bytes, 3000));
     assert_false(world_has(&w, "old"));
     assert_true(world_has(&w, "new"));
-    assert_int_equal(cache_variant_body(cache_variant_find(entry, 1)).n, 3000);
+    assert_int_equal(cache_variant_body(found(entry, 1)).n, 3000);
     keep(&w, entry, 2, hs_strn(bytes, 20000)); /* nobody's sum any more */
     assert_non_null(cache_variant_find(entry, 2));
     cache_entry_unref(entry);
@@ -167,7 +176,7 @@ static bool keep_once(void *arg)
 
     assert_true(cache_variant_begin(w->store, entry, 1));
     cache_variant_keep(w->store, entry, 1, HS_STR("one"));
-    variant = cache_variant_find(entry, 1);
+    variant = found(entry, 1);
     cache_entry_unref(entry);
     return variant != NULL;
 }
