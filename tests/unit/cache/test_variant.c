@@ -176,7 +176,7 @@ static bool keep_once(void *arg)
 
     assert_true(cache_variant_begin(w->store, entry, 1));
     cache_variant_keep(w->store, entry, 1, HS_STR("one"));
-    variant = found(entry, 1);
+    variant = cache_variant_find(entry, 1);
     cache_entry_unref(entry);
     return variant != NULL;
 }
