@@ -271,10 +271,9 @@ static void print_hints(void *arg, unsigned port)
     printf("  curl -H \"Authorization: Bearer $TOKEN\" "
            "'%s/api/v1/appointments?include=client,staff&sort=-date&limit=2'\n\n",
            base);
-    printf(
-        "  curl -si '%s/api/v1/clients/1' | grep X-Cache   (twice: a miss, a hit; after an UPDATE in psql: a "
-        "miss)\n\n",
-        base);
+    printf("  curl -si '%s/api/v1/clients/1' | grep X-Cache   # a miss, then hits; after an UPDATE "
+           "in psql a miss\n\n",
+           base);
     printf(
         "  %s psql %s           (the database itself)\n  %s/            (what is served here)\n\n",
         self, data, base);

@@ -78,7 +78,7 @@ test('it says what it does, and the printed lines work as they are', async () =>
     assert.match(text, /0001_schema\.sql {2}\d+\.\d s/);
     assert.match(text, /seed\.sql {2}\d+\.\d s/);
     const lines = text.split('\n').map((line) => line.trim());
-    const curls = lines.filter((line) => line.startsWith('curl '));
+    const curls = lines.filter((line) => line.startsWith('curl ') && !line.includes(' | '));
     assert.equal(curls.length, 3);
     const [assignment] = lines.filter((line) => line.startsWith('TOKEN='));
 
@@ -95,6 +95,15 @@ test('it says what it does, and the printed lines work as they are', async () =>
     const index = await fetch(`${demo.url}/`);
     assert.equal(index.status, 200);
     assert.match(await index.text(), /clients/);
+});
+
+test('asked twice, answered once; an UPDATE in psql, and the database is asked again', async () => {
+    const [line] = demo.text.split('\n').filter((it) => it.includes('grep X-Cache'));
+    const ask = async () => (await run('sh', ['-c', line])).stdout.trim();
+    await waitUntil(async () => await ask() === 'X-Cache: HIT', { what: 'a hit' });
+    await psql("UPDATE api.clients SET first_name = 'Zoe' WHERE id = 1");
+    await waitUntil(async () => await ask() === 'X-Cache: MISS', { what: 'a miss' });
+    assert.match(await (await fetch(`${demo.url}/api/v1/clients/1`)).text(), /"firstName":"Zoe"/);
 });
 
 test('it answers `hasten admin` on a socket in its folder', async () => {
