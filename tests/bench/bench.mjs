@@ -368,14 +368,18 @@ async function main() {
     if (unknown) throw new Error(`no bench is called ${unknown}; there are ${Object.keys(BENCHES).join(', ')}`);
     buildGenerator();
     await checkAnswers();
+    const failed = [];
     for (const name of names) {
         console.error(`bench ${name}`);
-        await BENCHES[name]();
+        await BENCHES[name]().catch((error) => {
+            failed.push(name);
+            console.error(`bench ${name} failed:`, error);
+        });
     }
     console.log(markdown());
-    if (flags.readme) writeReadme();
+    if (flags.readme && failed.length === 0) writeReadme();
     if (flags.json) fs.writeFileSync(flags.json, `${JSON.stringify(rows, null, 2)}\n`);
-    process.exitCode = rows.every((row) => row.ok) ? 0 : 1;
+    process.exitCode = failed.length === 0 && rows.every((row) => row.ok) ? 0 : 1;
 }
 
 try {

@@ -169,18 +169,4 @@ export async function cut(bench) {
     const left = await runLoad(server.port, file, { seconds: bench.seconds });
     bench.record({ name: 'stream cut: goodput', value: left.rate, unit: 'req/s', peer: 'before', peerValue: whole.rate, goal: '≥ 0.05' });
     bench.record({ name: 'stream cut: p99', value: left.p99_us / 1000, unit: 'ms', goal: '≤ 2000', of: 'value' });
-    await cutAll(bench, whole);
-}
-
-/** The database is cut as well: what answers marked stale carry. */
-async function cutAll(bench, whole) {
-    const { pg, serve, file } = await world(bench);
-    const proxy = await Proxy.start({ host: '127.0.0.1', port: pg.port });
-    const url = pg.url({ user: 'authenticator', db: DB, tcp: true, port: proxy.port });
-    const server = await serve({ 'database.url': url, 'cache.feed.url': url, 'cache.stale_if_error': '1h', 'database.pool.acquire_timeout': '200ms' });
-    await fill(server, file);
-    await proxy.stop();
-    await waitUntil(async () => (await server.fetch('/api/v1/articles/1')).headers.get('x-cache') === 'STALE', { what: 'a stale answer' });
-    const stale = await runLoad(server.port, file, { seconds: bench.seconds });
-    bench.record({ name: 'database cut: goodput, stale', value: stale.rate, unit: 'req/s', peer: 'before', peerValue: whole.rate, goal: '≥ 0.05' });
 }
