@@ -59,7 +59,7 @@ static const char *const sql[] = {
     "CREATE DOMAIN d_bad AS text CHECK (lib.pl_check(VALUE)); CREATE DOMAIN day AS date; CREATE TYPE pair AS (a int, b text);"
     "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
     "CREATE COLLATION tight (provider = icu, locale = 'de')",
-    "CREATE TABLE guarded (id int, company_id bigint); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;"
+    "CREATE TABLE guarded (id int, company_id bigint); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY",
     "CREATE POLICY p ON guarded USING (company_id = company() AND id IN (SELECT t_id FROM u))",
     "SET search_path = app, lib",
 };
