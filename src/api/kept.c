@@ -84,8 +84,7 @@ static hs_status read_wishes(const struct http_req *req, const struct api_model 
 
 static size_t put(char *to, size_t n, struct hs_str s)
 {
-    memcpy(to + n, s.p, s.n);
-    return n + s.n;
+    return (size_t)(hs_str_put(to + n, s) - to);
 }
 
 #define PUT(to, n, literal) put((to), (n), HS_STR(literal))
@@ -392,8 +391,7 @@ void api_kept_answer(struct api_request *r, struct hs_str etag, struct hs_str va
     struct api_hold *hold = r->hold;
     char line[VARY_MAX];
     struct hs_str all_vary = write_vary(line, vary, has_codings(r, body->n));
-    size_t room = api_kept_headers_room(r, /* etag= */ HS_STR(""), all_vary) + FORM_HEADERS_MAX +
-                  OWN_HEADERS_MAX;
+    size_t room = api_kept_headers_room(r, all_vary) + FORM_HEADERS_MAX + OWN_HEADERS_MAX;
     char *headers = hs_buf_failed(body) ? NULL : hs_arena_alloc(r->req->arena, room);
     size_t n;
 
@@ -403,7 +401,7 @@ void api_kept_answer(struct api_request *r, struct hs_str etag, struct hs_str va
         api_hold_release(hold);
         return;
     }
-    n = api_kept_headers(headers, r, /* etag= */ HS_STR(""), all_vary);
+    n = api_kept_headers(headers, r, all_vary);
     if (r->kept)
         keep(r->kept, etag, hs_strn(headers, n), hs_buf_str(body));
     reply_own(r, etag, headers, n, hs_buf_str(body));

@@ -71,9 +71,8 @@ void api_kept_answer(struct api_request *r, struct hs_str etag, struct hs_str va
  */
 bool api_kept_stale(struct api_request *r, const struct hs_err *err);
 /* The lines that tell other caches about the answer; `to` has the room that is needed for them. Returns how much. */
-size_t api_kept_headers(char *to, const struct api_request *r, struct hs_str etag,
-                        struct hs_str vary);
-size_t api_kept_headers_room(const struct api_request *r, struct hs_str etag, struct hs_str vary);
+size_t api_kept_headers(char *to, const struct api_request *r, struct hs_str vary);
+size_t api_kept_headers_room(const struct api_request *r, struct hs_str vary);
 /*
  * There is no answer to keep; nothing is answered here. is_unfit: because of what was asked, so that it is not worth
  * asking for all of those who want it (a database that is down, or busy, is no such reason).

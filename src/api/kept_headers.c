@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What caches beyond this one are told: Cache-Control, CDN-Cache-Control, Surrogate-Key, ETag, Vary.
+ * What caches beyond this one are told: Cache-Control, CDN-Cache-Control, Surrogate-Key, Vary. (The entity tag is
+ * that of a coding: kept.c writes it.)
  *
  * The rule: `public` is for what everybody gets. An answer that a token or row-level security shaped is private,
  * whatever the configuration says. A public one names Authorization in Vary, or a shared cache would give it
@@ -30,46 +31,38 @@ static bool is_public(const struct api_request *r)
            !includes_rls(&r->ask.tree);
 }
 
-size_t api_kept_headers_room(const struct api_request *r, struct hs_str etag, struct hs_str vary)
+size_t api_kept_headers_room(const struct api_request *r, struct hs_str vary)
 {
-    return etag.n + vary.n + r->table->cache_control.n + r->table->cdn_control.n +
-           2 * r->table->name.n + r->key.n + NAMES_ROOM;
-}
-
-static char *put(char *to, struct hs_str s)
-{
-    if (s.n)
-        memcpy(to, s.p, s.n);
-    return to + s.n;
+    return vary.n + r->table->cache_control.n + r->table->cdn_control.n + 2 * r->table->name.n +
+           r->key.n + NAMES_ROOM;
 }
 
 static char *put_line(char *to, struct hs_str name, struct hs_str value)
 {
-    return put(put(put(to, name), value), HS_STR("\r\n"));
+    return hs_str_put(hs_str_put(hs_str_put(to, name), value), HS_STR("\r\n"));
 }
 
 /* "clients", and of a row "clients clients/42", as it was asked for: still percent-encoded, so one word. */
 static char *put_surrogate_keys(char *to, const struct api_request *r)
 {
-    to = put(put(to, HS_STR("Surrogate-Key: ")), r->table->name);
+    to = hs_str_put(hs_str_put(to, HS_STR("Surrogate-Key: ")), r->table->name);
     if (r->is_item)
-        to = put(put(put(put(to, HS_STR(" ")), r->table->name), HS_STR("/")), r->key);
-    return put(to, HS_STR("\r\n"));
+        to = hs_str_put(
+            hs_str_put(hs_str_put(hs_str_put(to, HS_STR(" ")), r->table->name), HS_STR("/")),
+            r->key);
+    return hs_str_put(to, HS_STR("\r\n"));
 }
 
-size_t api_kept_headers(char *to, const struct api_request *r, struct hs_str etag,
-                        struct hs_str vary)
+size_t api_kept_headers(char *to, const struct api_request *r, struct hs_str vary)
 {
     bool is_for_all = is_public(r);
-    char *at = put(to, vary);
+    char *at = hs_str_put(to, vary);
 
-    if (etag.n)
-        at = put_line(at, HS_STR("ETag: "), etag);
     if (r->table->is_public && !is_for_all)
-        return (size_t)(put(at, HS_STR("Cache-Control: private, no-cache\r\n")) - to);
+        return (size_t)(hs_str_put(at, HS_STR("Cache-Control: private, no-cache\r\n")) - to);
     at = put_line(at, HS_STR("Cache-Control: "), r->table->cache_control);
     if (is_for_all)
-        at = put(at, HS_STR("Vary: Authorization\r\n"));
+        at = hs_str_put(at, HS_STR("Vary: Authorization\r\n"));
     if (is_for_all && r->table->cdn_control.n)
         at = put_line(at, HS_STR("CDN-Cache-Control: "), r->table->cdn_control);
     if (is_for_all && r->table->has_surrogate_keys)

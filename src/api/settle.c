@@ -66,21 +66,16 @@ static struct hs_str with_token(struct hs_arena *arena, struct hs_str headers,
                                 struct cache_token token)
 {
     char *to = hs_arena_alloc(arena, headers.n + HEADER_ROOM);
-    char *at = to;
+    char *at;
 
     if (!to)
         return headers;
-    if (headers.n)
-        memcpy(to, headers.p, headers.n);
-    at += headers.n;
-    memcpy(at, API_POSITION_HEADER ": ", sizeof(API_POSITION_HEADER ": ") - 1);
-    at += sizeof(API_POSITION_HEADER ": ") - 1;
+    at = hs_str_put(hs_str_put(to, headers), HS_STR(API_POSITION_HEADER ": "));
     hs_u64_hex(token.epoch, at);
     at[HS_U64_HEX] = '-';
     hs_u64_hex(token.position, at + HS_U64_HEX + 1);
     at += TOKEN_TEXT;
-    memcpy(at, "\r\n", 2);
-    return hs_strn(to, (size_t)(at + 2 - to));
+    return hs_strn(to, (size_t)(hs_str_put(at, HS_STR("\r\n")) - to));
 }
 
 /* ---- waiting ---- */

@@ -10,17 +10,6 @@
  */
 #include "api/url.h"
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 void url_encode(struct hs_buf *out, struct hs_str text)
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -59,8 +48,8 @@ hs_status url_decode(struct hs_arena *arena, enum url_part part, struct hs_str r
         char c = raw.p[i];
 
         if (c == '%') {
-            int high = i + 2 < raw.n ? hex(raw.p[i + 1]) : -1;
-            int low = high >= 0 ? hex(raw.p[i + 2]) : -1;
+            int high = i + 2 < raw.n ? hs_hex_digit(raw.p[i + 1]) : -1;
+            int low = high >= 0 ? hs_hex_digit(raw.p[i + 2]) : -1;
 
             if (low < 0)
                 return fail_encoding(reterr, raw,

@@ -54,13 +54,6 @@ size_t cache_entry_size(const struct cache_flight *flight, const struct cache_an
            answer->body.n + target_of(answer).n;
 }
 
-static char *put(char *to, struct hs_str s)
-{
-    if (s.n)
-        memcpy(to, s.p, s.n);
-    return to + s.n;
-}
-
 struct cache_entry *cache_entry_new(const struct cache_flight *flight,
                                     const struct cache_moment *moment,
                                     const struct cache_answer *answer, size_t size, hs_us now)
@@ -88,12 +81,12 @@ struct cache_entry *cache_entry_new(const struct cache_flight *flight,
     atomic_init(&entry->refs, 1);
     entry->bytes = (uint32_t)(hs_mem_size(entry) + CACHE_SLOT_BYTES);
     hs_list_init(&entry->node);
-    to = put((char *)(entry + 1), hs_strn((const char *)flight->tags, tags_n));
-    to = put(to, flight->key);
-    to = put(to, answer->headers);
-    to = put(to, answer->etag);
-    to = put(to, answer->content_type);
-    to = put(to, answer->body);
-    (void)put(to, target_of(answer));
+    to = hs_str_put((char *)(entry + 1), hs_strn((const char *)flight->tags, tags_n));
+    to = hs_str_put(to, flight->key);
+    to = hs_str_put(to, answer->headers);
+    to = hs_str_put(to, answer->etag);
+    to = hs_str_put(to, answer->content_type);
+    to = hs_str_put(to, answer->body);
+    (void)hs_str_put(to, target_of(answer));
     return entry;
 }

@@ -94,14 +94,6 @@ static void skip_space(struct json_reader *r)
 
 /* ---- strings ---- */
 
-static int hex_digit(int c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The four digits at `at`; -1 if they are not. */
 static int32_t hex_unit(struct hs_str s, size_t at)
 {
@@ -110,7 +102,7 @@ static int32_t hex_unit(struct hs_str s, size_t at)
     if (s.n < 4 || at > s.n - 4)
         return -1;
     for (size_t i = at; i < at + 4; i++) {
-        int digit = hex_digit((unsigned char)s.p[i]);
+        int digit = hs_hex_digit(s.p[i]);
 
         if (digit < 0)
             return -1;

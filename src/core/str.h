@@ -79,6 +79,23 @@ enum { HS_U64_HEX = 16 };
 /* Writes v in hexadecimal, HS_U64_HEX lower-case digits and no NUL. */
 void hs_u64_hex(uint64_t v, char *to);
 
+/* The value of a hexadecimal digit of either case; -1: it is none. */
+static inline int hs_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Copies s to `to`, which has the room; returns the end of it. */
+static inline char *hs_str_put(char *to, struct hs_str s)
+{
+    if (s.n)
+        memcpy(to, s.p, s.n);
+    return to + s.n;
+}
+
 /* Valid UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). NUL is allowed. */
 bool hs_str_is_utf8(struct hs_str s);
 /* The longest length <= n at which s, valid UTF-8, can be cut without splitting a character. */

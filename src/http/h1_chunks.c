@@ -51,17 +51,6 @@ static enum state refuse(struct h1_chunks *c, const char *why)
     return BAD;
 }
 
-static int hex_digit(char b)
-{
-    if (b >= '0' && b <= '9')
-        return b - '0';
-    if (b >= 'a' && b <= 'f')
-        return b - 'a' + 10;
-    if (b >= 'A' && b <= 'F')
-        return b - 'A' + 10;
-    return -1;
-}
-
 static enum state end_of_size(struct h1_chunks *c, char b, const char *why)
 {
     if (b == '\r')
@@ -73,7 +62,7 @@ static enum state end_of_size(struct h1_chunks *c, char b, const char *why)
 
 static enum state step_size(struct h1_chunks *c, char b)
 {
-    int digit = hex_digit(b);
+    int digit = hs_hex_digit(b);
 
     if (digit >= 0) {
         if (c->digits == DIGITS_MAX)

@@ -89,13 +89,6 @@ static struct hs_str status_line(unsigned status)
     return HS_STR_NULL;
 }
 
-static char *put(char *to, struct hs_str s)
-{
-    if (s.n)
-        memcpy(to, s.p, s.n);
-    return to + s.n;
-}
-
 #define PUT_LIT(to, literal) \
     (memcpy((to), (literal), sizeof(literal) - 1), (to) + sizeof(literal) - 1)
 
@@ -117,7 +110,7 @@ static char *put_status(char *to, unsigned status)
     struct hs_str line = status_line(status);
 
     if (hs_likely(line.n))
-        return put(to, line);
+        return hs_str_put(to, line);
     to = PUT_LIT(to, "HTTP/1.1 ");
     return PUT_LIT(hs_u64_print(status, to), " \r\n");
 }
@@ -132,18 +125,18 @@ static char *put_date(char *to, struct http_server *server, hs_us now)
         server->date_until = now + HS_SECOND - (hs_us)wall.us % HS_SECOND;
     }
     to = PUT_LIT(to, "Date: ");
-    return PUT_LIT(put(to, hs_strn(server->date, server->date_n)), "\r\n");
+    return PUT_LIT(hs_str_put(to, hs_strn(server->date, server->date_n)), "\r\n");
 }
 
 static char *put_ids(char *to, const struct http_req *req)
 {
     to = PUT_LIT(to, "X-Request-Id: ");
-    to = PUT_LIT(put(to, hs_strn(req->trace_id, sizeof(req->trace_id))), "\r\n");
+    to = PUT_LIT(hs_str_put(to, hs_strn(req->trace_id, sizeof(req->trace_id))), "\r\n");
     if (!req->has_trace)
         return to;
     to = PUT_LIT(to, "traceparent: 00-");
-    to = PUT_LIT(put(to, hs_strn(req->trace_id, sizeof(req->trace_id))), "-");
-    to = put(to, hs_strn(req->span_id, sizeof(req->span_id)));
+    to = PUT_LIT(hs_str_put(to, hs_strn(req->trace_id, sizeof(req->trace_id))), "-");
+    to = hs_str_put(to, hs_strn(req->span_id, sizeof(req->span_id)));
     return req->is_sampled ? PUT_LIT(to, "-01\r\n") : PUT_LIT(to, "-00\r\n");
 }
 
@@ -190,13 +183,13 @@ static void write_head(struct http_call *call, struct hs_buf *out, const struct 
     to = put_date(to, server, now);
     if (a->content_type.n) {
         to = PUT_LIT(to, "Content-Type: ");
-        to = PUT_LIT(put(to, a->content_type), "\r\n");
+        to = PUT_LIT(hs_str_put(to, a->content_type), "\r\n");
     }
     to = put_framing(to, call, a);
     to = put_ids(to, &call->req);
     if (server->setup.limits.timing)
         to = put_timing(to, &call->req, now);
-    to = put(to, a->headers);
+    to = hs_str_put(to, a->headers);
     to = PUT_LIT(to, "\r\n");
     hs_buf_added(out, (size_t)(to - start));
 }

@@ -17,14 +17,6 @@ struct reading {
     const char *why;
 };
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* NULL: a bad escape, or a NUL. */
 static const char *decode(struct reading *reading, struct hs_str s)
 {
@@ -34,8 +26,8 @@ static const char *decode(struct reading *reading, struct hs_str s)
         char c = s.p[i];
 
         if (c == '%') {
-            int high = i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
-            int low = i + 2 < s.n ? hex_digit(s.p[i + 2]) : -1;
+            int high = i + 2 < s.n ? hs_hex_digit(s.p[i + 1]) : -1;
+            int low = i + 2 < s.n ? hs_hex_digit(s.p[i + 2]) : -1;
 
             if (high < 0 || low < 0)
                 return NULL;

@@ -46,17 +46,6 @@ uint64_t pg_epoch(struct hs_str text)
     return epoch ? epoch : 1;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return -1;
-}
-
 static bool read_half(struct hs_str digits, uint64_t *ret_half)
 {
     uint64_t v = 0;
@@ -64,7 +53,7 @@ static bool read_half(struct hs_str digits, uint64_t *ret_half)
     if (digits.n == 0 || digits.n > LSN_HALF_DIGITS)
         return false;
     for (size_t i = 0; i < digits.n; i++) {
-        int digit = hex_value(digits.p[i]);
+        int digit = hs_hex_digit(digits.p[i]);
 
         if (digit < 0)
             return false;
