@@ -87,6 +87,15 @@ void api_model_unref(struct api_model *model);
 /* Has it a table that POST {api.path}/batch hides? */
 bool api_batch_hides(const struct api_model *model);
 
+/*
+ * Hangs what another dialect has made of the same catalog on a model that is not mailed yet; it is freed with the
+ * model, by the thread that lets go of it last.
+ */
+void api_model_attach(struct api_model *model, void *object, void (*free_object)(void *object));
+/* NULL if there is none. */
+void *api_model_attached(const struct api_model *model);
+const struct pg_catalog *api_model_catalog(const struct api_model *model);
+
 /* What all workers share of the cache. */
 struct api_cache {
     struct cache_state *state;

@@ -438,7 +438,7 @@ static hs_status run_lent(struct api_worker *worker, struct api_request *r, stru
 
 static hs_status submit(struct api_request *r, struct hs_err *reterr)
 {
-    struct api_worker *worker = r->change->worker;
+    struct api_worker *worker = r->worker;
     struct sql_statement *statement = HS_NEW(r->req->arena, struct sql_statement);
     bool is_lent = r->ask.affected_max != UINT64_MAX ||
                    http_req_header(r->req, HS_STR("idempotency-key")).p;
@@ -476,7 +476,7 @@ static size_t find_form(const struct api_request *r)
     return form;
 }
 
-hs_status api_change_start(struct api_worker *worker, struct api_request *r, struct hs_err *reterr)
+hs_status api_change_start(struct api_request *r, struct hs_err *reterr)
 {
     size_t form = find_form(r);
     const char **key = NULL;
@@ -492,7 +492,6 @@ hs_status api_change_start(struct api_worker *worker, struct api_request *r, str
     r->change = HS_NEW(r->req->arena, struct api_change);
     if (!r->change)
         return hs_fail_memory(reterr);
-    r->change->worker = worker;
     if (r->is_item)
         status = simple_read_key(r->table, r->key, r->req->arena, &key, reterr);
     if (!status)

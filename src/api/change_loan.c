@@ -309,5 +309,5 @@ hs_status api_change_lend(struct api_request *r, struct hs_err *reterr)
         return status;
     c->loan = (struct pg_loan){
         .magic = PG_LOAN_MAGIC, .ready = on_ready, .ended = on_ended, .arg = c};
-    return pg_loan_begin(r->change->worker->pool, &c->loan, reterr);
+    return pg_loan_begin(r->worker->pool, &c->loan, reterr);
 }

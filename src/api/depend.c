@@ -65,6 +65,24 @@ static void check_filter(struct depend_work *w, const struct tree_node *node)
     case TREE_LT:
     case TREE_LTE:
     case TREE_IN:
+    case TREE_TRUE:
+    case TREE_FALSE:
+    case TREE_UNKNOWN:
+    case TREE_DISTINCT:
+    case TREE_REGEX:
+    case TREE_IREGEX:
+    case TREE_CONTAINS:
+    case TREE_CONTAINED:
+    case TREE_OVERLAPS:
+    case TREE_LEFT_OF:
+    case TREE_RIGHT_OF:
+    case TREE_NOT_RIGHT:
+    case TREE_NOT_LEFT:
+    case TREE_ADJACENT:
+    case TREE_FTS:
+    case TREE_FTS_PLAIN:
+    case TREE_FTS_PHRASE:
+    case TREE_FTS_WEB:
     case TREE_MATCHES:
         check_value(w, node->column, node->value);
         break;
@@ -199,5 +217,21 @@ hs_status api_depend_item(const struct api_model *model, const struct api_table 
             add_item(&w, table, key);
         while (is_again(&w));
     }
+    return end(&w, reterr);
+}
+
+hs_status api_depend_read(const struct api_model *model, const struct pg_depend *reads,
+                          const struct hs_identity *who, struct cache_state *state,
+                          struct hs_arena *arena, struct api_depend *ret, struct hs_err *reterr)
+{
+    struct depend_work w = begin(model, who, state, arena, ret);
+
+    ret->claims |= reads->claims;
+    if (!reads->is_known || reads->reads_all_claims)
+        depend_fail(&w, reads->why.n ? reads->why.p : "what it reads is not known");
+    else
+        depend_add_tables(&w, reads);
+    if (w.is_full)
+        depend_fail(&w, "it reads more tables than one answer may depend on");
     return end(&w, reterr);
 }

@@ -49,6 +49,12 @@ hs_status api_depend_item(const struct api_model *model, const struct api_table 
                           struct cache_state *state, struct hs_arena *arena, struct api_depend *ret,
                           struct hs_err *reterr) hs_must_check;
 
+/* Of a statement that is known by what the catalog's trees say of it: all rows of the tables that it reads. */
+hs_status api_depend_read(const struct api_model *model, const struct pg_depend *reads,
+                          const struct hs_identity *who, struct cache_state *state,
+                          struct hs_arena *arena, struct api_depend *ret, struct hs_err *reterr)
+    hs_must_check;
+
 /* ---- as whom ---- */
 
 /*

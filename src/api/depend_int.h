@@ -82,6 +82,8 @@ void depend_pin_value(struct depend_work *w, const struct pg_column *column, str
 /* Those of the filters that must all hold. */
 void depend_pin_filters(struct depend_work *w, const struct tree_node *where,
                         struct depend_pins *pins);
+/* All rows of the tables that are read. */
+void depend_add_tables(struct depend_work *w, const struct pg_depend *reads);
 /* Adds the tags of all that a SELECT from the relation reads; of itself, the rows with these pins. */
 void depend_add_relation(struct depend_work *w, const struct pg_relation *relation,
                          const struct depend_pins *pins);

@@ -360,6 +360,16 @@ static uint32_t followed_table(struct depend_work *w, uint32_t oid)
     return CACHE_NO_INDEX;
 }
 
+void depend_add_tables(struct depend_work *w, const struct pg_depend *reads)
+{
+    for (size_t i = 0; w->to->is_known && i < reads->n_tables; i++) {
+        uint32_t table = followed_table(w, reads->tables[i]);
+
+        if (table != CACHE_NO_INDEX)
+            add_tag(w, cache_tag_table(w->state, table));
+    }
+}
+
 void depend_add_relation(struct depend_work *w, const struct pg_relation *relation,
                          const struct depend_pins *pins)
 {

@@ -154,7 +154,7 @@ static void reply_item(struct api_request *r, const struct pg_rows *rows, const 
     if (r->statement->has_version && !hs_buf_failed(body))
         etag = etag_write(tag, pg_rows_value(rows, 0, r->statement->version_column),
                           hs_buf_str(body));
-    api_kept_answer(r, etag, HS_STR(""), body);
+    api_kept_answer(r, &(struct api_answer){.content_type = HS_STR("application/json"), .etag = etag}, body);
 }
 
 static void reply_list(struct api_request *r, const struct hs_buf *body)
@@ -163,7 +163,11 @@ static void reply_list(struct api_request *r, const struct hs_buf *body)
     struct hs_str etag = hs_buf_failed(body) ? HS_STR("")
                                              : etag_write(tag, HS_STR(""), hs_buf_str(body));
 
-    api_kept_answer(r, etag, HS_STR("Accept"), body);
+    api_kept_answer(r,
+                    &(struct api_answer){.content_type = HS_STR("application/json"),
+                                         .etag = etag,
+                                         .vary = HS_STR("Accept")},
+                    body);
 }
 
 /* The first field that is asked for and that the reader may not read; NULL if there is none. */
@@ -490,7 +494,10 @@ static hs_status find_table(struct api_request *r, struct hs_str segment, struct
     if (status)
         return status;
     r->table = api_model_table(model, segment);
-    return r->table ? HS_OK : fail_table(model, segment, reterr);
+    if (!r->table)
+        return fail_table(model, segment, reterr);
+    r->keep = &r->table->keep;
+    return HS_OK;
 }
 
 hs_status api_request_start(struct api_worker *worker, struct http_req *req, struct hs_buf *explain,
@@ -506,8 +513,10 @@ hs_status api_request_start(struct api_worker *worker, struct http_req *req, str
         return hs_fail_memory(reterr);
     r->magic = API_REQUEST_MAGIC;
     r->req = req;
+    r->worker = worker;
     r->hold = worker->hold;
     r->explain = explain;
+    r->words = http_req_header(req, HS_STR("accept"));
     status = find_table(r, hs_str_sub(rest, 0, slash), reterr);
     if (status)
         return status;
@@ -518,7 +527,7 @@ hs_status api_request_start(struct api_worker *worker, struct http_req *req, str
     r->key = id;
     r->hold->uses++;
     if (!(req->method & (HTTP_GET | HTTP_HEAD)))
-        status = api_change_start(worker, r, reterr);
+        status = api_change_start(r, reterr);
     else
         status = r->is_item ? start_item(worker, r, reterr) : start_list(worker, r, reterr);
     if (status)
@@ -571,7 +580,8 @@ static void handle_table(void *ctx, struct http_req *req)
         api_batch_run(worker, req);
         return;
     }
-    if (!status && (req->method & (HTTP_GET | HTTP_HEAD)) && api_kept_hit(worker, req))
+    if (!status && (req->method & (HTTP_GET | HTTP_HEAD)) &&
+        api_kept_hit(worker, req, http_req_header(req, HS_STR("accept"))))
         return;
     if (!status)
         status = api_request_start(worker, req, /* explain= */ NULL, &err);

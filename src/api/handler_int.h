@@ -48,7 +48,14 @@ struct api_request {
     struct pg_query query;
     struct http_req *req;
     struct api_hold *hold;
-    const struct api_table *table;
+    struct api_worker *worker;
+    const struct api_table *table; /* of the simple dialect, and where the cache asks for one row by its key */
+    const struct api_keep *keep;   /* what is said of keeping its answer; set for reads */
+    /* What of the request beside statement and caller decides how the answer looks, for its key; empty: the usual form. */
+    struct hs_str form;
+    struct hs_str words; /* of its header, what leads to that form: a memo holds for the same words only */
+    const struct pg_depend *depend; /* what the statement reads, where it is not made from ask.tree; else NULL */
+    hs_us ttl;                      /* with depend: how long its answer may be kept */
     const struct sql_statement *statement;
     const struct api_out_column *columns;
     size_t n_columns;
@@ -63,7 +70,6 @@ struct api_request {
 
 /* What a change needs beside that; in the request's arena (change.c). */
 struct api_change {
-    struct api_worker *worker;
     struct body_rows body;
     struct tree_change tree;
     const struct tree_field **returning;
@@ -116,8 +122,7 @@ void api_explain_pg(const struct api_request *r, struct hs_err *err);
  * POST, PUT, PATCH, DELETE (change.c): the request's table, path and hold are set. On error the caller
  * answers and releases; else the answer is given here.
  */
-hs_status api_change_start(struct api_worker *worker, struct api_request *r, struct hs_err *reterr)
-    hs_must_check;
+hs_status api_change_start(struct api_request *r, struct hs_err *reterr) hs_must_check;
 
 enum { API_CHANGE_HEADERS_MAX = 4096 };
 

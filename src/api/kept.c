@@ -306,12 +306,12 @@ static size_t put_status(char *to, size_t n, const struct api_kept *kept, bool i
     return PUT(to, n, "\r\n");
 }
 
-static void keep(struct api_kept *kept, struct hs_str etag, struct hs_str headers,
+static void keep(struct api_kept *kept, const struct api_answer *given, struct hs_str headers,
                  struct hs_str body)
 {
-    const struct cache_answer answer = {.content_type = HS_STR("application/json"),
+    const struct cache_answer answer = {.content_type = given->content_type,
                                         .headers = headers,
-                                        .etag = etag,
+                                        .etag = given->etag,
                                         .body = body,
                                         .target = kept->r->req->target,
                                         .ttl = kept->ttl,
@@ -366,8 +366,8 @@ static void code_alone(struct form *form, const struct api_compress *rules, enum
 }
 
 /* headers: what is kept of them, n bytes, with room for the rest. */
-static void reply_own(struct api_request *r, struct hs_str etag, char *headers, size_t n,
-                      struct hs_str body)
+static void reply_own(struct api_request *r, const struct api_answer *answer, char *headers,
+                      size_t n, struct hs_str body)
 {
     const struct api_compress *rules = &r->hold->model->rules.compress;
     enum http_coding coding = api_variant_wanted(rules, r->req, body.n);
@@ -375,23 +375,24 @@ static void reply_own(struct api_request *r, struct hs_str etag, char *headers, 
     struct form form;
 
     hs_buf_init(&coded, body.n);
-    form_init(&form, r->req, etag, coding, body);
+    form_init(&form, r->req, answer->etag, coding, body);
     code_alone(&form, rules, coding, &coded);
     n = put_form(headers, n, &form);
     if (r->kept)
         n = put_status(headers, n, r->kept, form.is_known);
     api_kept_fail(r, /* is_unfit= */ false);
-    reply_form(r->req, &form, HS_STR("application/json"), hs_strn(headers, n));
+    reply_form(r->req, &form, answer->content_type, hs_strn(headers, n));
     hs_buf_fini(&coded);
 }
 
-void api_kept_answer(struct api_request *r, struct hs_str etag, struct hs_str vary,
+void api_kept_answer(struct api_request *r, const struct api_answer *answer,
                      const struct hs_buf *body)
 {
     struct api_hold *hold = r->hold;
     char line[VARY_MAX];
-    struct hs_str all_vary = write_vary(line, vary, has_codings(r, body->n));
-    size_t room = api_kept_headers_room(r, all_vary) + FORM_HEADERS_MAX + OWN_HEADERS_MAX;
+    struct hs_str all_vary = write_vary(line, answer->vary, has_codings(r, body->n));
+    size_t room = api_kept_headers_room(r, all_vary) + answer->headers.n + FORM_HEADERS_MAX +
+                  OWN_HEADERS_MAX;
     char *headers = hs_buf_failed(body) ? NULL : hs_arena_alloc(r->req->arena, room);
     size_t n;
 
@@ -401,10 +402,10 @@ void api_kept_answer(struct api_request *r, struct hs_str etag, struct hs_str va
         api_hold_release(hold);
         return;
     }
-    n = api_kept_headers(headers, r, all_vary);
+    n = put(headers, api_kept_headers(headers, r, all_vary), answer->headers);
     if (r->kept)
-        keep(r->kept, etag, hs_strn(headers, n), hs_buf_str(body));
-    reply_own(r, etag, headers, n, hs_buf_str(body));
+        keep(r->kept, answer, hs_strn(headers, n), hs_buf_str(body));
+    reply_own(r, answer, headers, n, hs_buf_str(body));
     api_hold_release(hold);
 }
 
@@ -455,12 +456,14 @@ static hs_us ttl_of(const struct api_request *r, const struct api_depend *depend
     const struct api_model *model = r->hold->model;
     hs_us ttl = r->is_item ? model->rules.ttl_item : model->rules.ttl_list;
 
+    if (r->depend)
+        ttl = r->ttl;
     for (size_t i = 0; i < model->catalog->n_claims; i++) {
         if ((depend->claims >> i & 1) && hs_str_is(model->catalog->claims[i], "sub") &&
             ttl > model->rules.ttl_user)
             ttl = model->rules.ttl_user;
     }
-    return ttl < r->table->ttl_max ? ttl : r->table->ttl_max;
+    return ttl < r->keep->ttl_max ? ttl : r->keep->ttl_max;
 }
 
 static hs_status ask_database(struct api_kept *kept, struct hs_err *reterr)
@@ -482,7 +485,7 @@ static uint64_t catalog_of(const struct api_request *r)
                                 model->rules.compress.min};
     uint64_t digest = hs_digest(hs_strn((const char *)numbers, sizeof(numbers)));
 
-    return hs_digest_more(hs_digest_more(digest, r->table->cache_control), HS_STR(HS_VERSION));
+    return hs_digest_more(hs_digest_more(digest, r->keep->cache_control), HS_STR(HS_VERSION));
 }
 
 static void on_shared(struct cache_shared_get *get, struct hs_str value)
@@ -566,7 +569,9 @@ static hs_status prepare(struct api_kept *kept, const char *const *key, struct a
     struct hs_identity *who = r->req->identity;
     hs_status status;
 
-    if (key)
+    if (r->depend)
+        status = api_depend_read(model, r->depend, who, state, r->req->arena, depend, reterr);
+    else if (key)
         status = api_depend_item(model, r->table, key, who, state, r->req->arena, depend, reterr);
     else
         status = api_depend_tree(model, &r->ask.tree, who, state, r->req->arena, depend, reterr);
@@ -623,7 +628,7 @@ static hs_status start(struct api_kept *kept, const char *const *key, const stru
         kept->may_be_stale = r->hold->model->rules.serves_stale && !wishes->is_fresh;
         if (kept->may_be_stale && !keep_key(kept))
             return hs_fail_memory(reterr);
-        api_memo_put(kept->worker->memo, r->req,
+        api_memo_put(kept->worker->memo, r->req, r->words,
                      &(struct api_memo_key){kept->ask.key, kept->ask.hash, r->req->route});
         return get(kept, reterr);
     }
@@ -657,7 +662,7 @@ hs_status api_kept_run(struct api_worker *worker, struct api_request *r, const c
     return status;
 }
 
-bool api_kept_hit(struct api_worker *worker, struct http_req *req)
+bool api_kept_hit(struct api_worker *worker, struct http_req *req, struct hs_str words)
 {
     const struct api_model *model = worker->hold->model;
     struct cache_entry *entry;
@@ -665,7 +670,7 @@ bool api_kept_hit(struct api_worker *worker, struct http_req *req)
     struct wishes wishes;
     struct cache_ask ask;
 
-    if (!worker->cache || !api_memo_find(worker->memo, req, &key) ||
+    if (!worker->cache || !api_memo_find(worker->memo, req, words, &key) ||
         read_wishes(req, model, &wishes, NULL) || wishes.is_fresh)
         return false;
     ask = (struct cache_ask){.key = key.key,

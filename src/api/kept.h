@@ -37,9 +37,9 @@ struct api_kept {
 
 /*
  * Answers a GET or HEAD that was asked before, in the same words by the same caller, and whose answer is kept.
- * false: nothing was done.
+ * words: what of its header decides how the answer looks, as in struct api_request. false: nothing was done.
  */
-bool api_kept_hit(struct api_worker *worker, struct http_req *req);
+bool api_kept_hit(struct api_worker *worker, struct http_req *req, struct hs_str words);
 
 /*
  * Runs r->query, which is filled in, by run(); or answers without it. key: an item's (table->n_key values), NULL
@@ -59,11 +59,16 @@ struct api_depend;
 hs_status api_kept_question(struct api_kept *kept, const char *const *key,
                             struct api_depend *ret_depend, struct hs_err *reterr) hs_must_check;
 
-/*
- * The answer: keeps it if it may be, and answers the request. etag has its quotes, or is empty; vary names the
- * request's fields that it depends on beside Accept-Encoding. The request is gone.
- */
-void api_kept_answer(struct api_request *r, struct hs_str etag, struct hs_str vary,
+/* An answer with status 200. Texts live until the call returns. */
+struct api_answer {
+    struct hs_str content_type;
+    struct hs_str etag;    /* with its quotes; empty = none */
+    struct hs_str vary;    /* names of the request's fields that it depends on beside Accept-Encoding */
+    struct hs_str headers; /* further complete lines, which are kept with it */
+};
+
+/* Keeps the answer if it may be, and answers the request, which is gone then. */
+void api_kept_answer(struct api_request *r, const struct api_answer *answer,
                      const struct hs_buf *body);
 /*
  * The database could not be asked, because of `err`: gives an old answer, marked as such, where the operator wants

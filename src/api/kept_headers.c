@@ -27,13 +27,13 @@ static bool includes_rls(const struct tree_select *tree)
 
 static bool is_public(const struct api_request *r)
 {
-    return r->table->is_public && r->req->identity->is_anonymous && !r->table->pg->depend.has_rls &&
+    return r->keep->is_public && r->req->identity->is_anonymous && !r->keep->has_rls &&
            !includes_rls(&r->ask.tree);
 }
 
 size_t api_kept_headers_room(const struct api_request *r, struct hs_str vary)
 {
-    return vary.n + r->table->cache_control.n + r->table->cdn_control.n + 2 * r->table->name.n +
+    return vary.n + r->keep->cache_control.n + r->keep->cdn_control.n + 2 * r->keep->name.n +
            r->key.n + NAMES_ROOM;
 }
 
@@ -45,10 +45,10 @@ static char *put_line(char *to, struct hs_str name, struct hs_str value)
 /* "clients", and of a row "clients clients/42", as it was asked for: still percent-encoded, so one word. */
 static char *put_surrogate_keys(char *to, const struct api_request *r)
 {
-    to = hs_str_put(hs_str_put(to, HS_STR("Surrogate-Key: ")), r->table->name);
+    to = hs_str_put(hs_str_put(to, HS_STR("Surrogate-Key: ")), r->keep->name);
     if (r->is_item)
         to = hs_str_put(
-            hs_str_put(hs_str_put(hs_str_put(to, HS_STR(" ")), r->table->name), HS_STR("/")),
+            hs_str_put(hs_str_put(hs_str_put(to, HS_STR(" ")), r->keep->name), HS_STR("/")),
             r->key);
     return hs_str_put(to, HS_STR("\r\n"));
 }
@@ -58,14 +58,14 @@ size_t api_kept_headers(char *to, const struct api_request *r, struct hs_str var
     bool is_for_all = is_public(r);
     char *at = hs_str_put(to, vary);
 
-    if (r->table->is_public && !is_for_all)
+    if (r->keep->is_public && !is_for_all)
         return (size_t)(hs_str_put(at, HS_STR("Cache-Control: private, no-cache\r\n")) - to);
-    at = put_line(at, HS_STR("Cache-Control: "), r->table->cache_control);
+    at = put_line(at, HS_STR("Cache-Control: "), r->keep->cache_control);
     if (is_for_all)
         at = hs_str_put(at, HS_STR("Vary: Authorization\r\n"));
-    if (is_for_all && r->table->cdn_control.n)
-        at = put_line(at, HS_STR("CDN-Cache-Control: "), r->table->cdn_control);
-    if (is_for_all && r->table->has_surrogate_keys)
+    if (is_for_all && r->keep->cdn_control.n)
+        at = put_line(at, HS_STR("CDN-Cache-Control: "), r->keep->cdn_control);
+    if (is_for_all && r->keep->has_surrogate_keys)
         at = put_surrogate_keys(at, r);
     return (size_t)(at - to);
 }

@@ -46,11 +46,11 @@ static const char *read_part(struct api_build *build, struct api_table *table, s
 
     value = hs_str_trim(value);
     if (hs_str_is(name, "ttl"))
-        return conf_parse_time(value, &table->ttl_max)
+        return conf_parse_time(value, &table->keep.ttl_max)
                    ? NULL
                    : "What stands behind ttl= is no time with a unit.";
     if (hs_str_is(name, "keys") && !value.n) {
-        table->has_surrogate_keys = true;
+        table->keep.has_surrogate_keys = true;
         return NULL;
     }
     if (!hs_str_is(name, "control") && !hs_str_is(name, "cdn"))
@@ -59,10 +59,10 @@ static const char *read_part(struct api_build *build, struct api_table *table, s
         return "What stands behind control= or cdn= is no value of Cache-Control.";
     value = hs_arena_dup(&build->model->arena, value);
     if (hs_str_is(name, "cdn")) {
-        table->cdn_control = value;
+        table->keep.cdn_control = value;
     } else {
-        table->cache_control = value;
-        table->is_public = names_public(value);
+        table->keep.cache_control = value;
+        table->keep.is_public = names_public(value);
     }
     return NULL;
 }
@@ -75,7 +75,7 @@ static hs_status read_row(struct api_build *build, struct hs_str row, struct hs_
 
     while (!why && rest.n)
         why = read_part(build, table, hs_str_trim(hs_str_cut(&rest, ';')));
-    if (!why && !table->is_public && (table->cdn_control.n || table->has_surrogate_keys))
+    if (!why && !table->keep.is_public && (table->keep.cdn_control.n || table->keep.has_surrogate_keys))
         why = "cdn= and keys are for shared caches, which keep only what control= calls public.";
     return why ? bad_row(reterr, row, why) : HS_OK;
 }
@@ -106,8 +106,13 @@ hs_status api_build_kept(struct api_build *build, struct hs_err *reterr)
                                  hs_strn(model->cursor_key, sizeof(model->cursor_key)));
     model->form = hs_digest_more(model->form, hs_strn((const char *)&least, sizeof(least)));
     for (size_t i = 0; i < model->n_tables; i++) {
-        model->tables[i].ttl_max = UINT64_MAX;
-        model->tables[i].cache_control = HS_STR("private, no-cache");
+        struct api_table *table = &model->tables[i];
+
+        table->keep = (struct api_keep){.name = table->name,
+                                        .oid = table->pg->oid,
+                                        .has_rls = table->pg->depend.has_rls,
+                                        .ttl_max = UINT64_MAX,
+                                        .cache_control = HS_STR("private, no-cache")};
     }
     for (size_t i = 0; !status && i < setup->n_cache_tables; i++)
         status = read_row(build, setup->cache_tables[i], reterr);

@@ -28,10 +28,10 @@ static void add_number(struct hs_buf *key, char name, uint64_t n)
 void api_key_write(const struct api_request *r, const struct hs_identity *as, struct hs_buf *key)
 {
     const struct pg_query *q = &r->query;
-    bool is_plain = r->is_item && !r->req->query.n;
+    bool is_plain = r->is_item && !r->req->query.n && !r->form.n;
 
     hs_buf_clear(key);
-    hs_buf_add(key, r->table->name);
+    hs_buf_add(key, r->keep->name);
     hs_buf_add_char(key, ' ');
     hs_buf_add(key, as->role);
     hs_buf_add_char(key, ' ');
@@ -44,6 +44,11 @@ void api_key_write(const struct api_request *r, const struct hs_identity *as, st
         hs_buf_add_char(key, ' ');
         hs_buf_add(key, q->sql);
     }
+    if (r->form.n) {
+        add_number(key, 'f', r->form.n);
+        hs_buf_add_char(key, ' ');
+        hs_buf_add(key, r->form);
+    }
     for (size_t i = 0; i < q->n_params; i++) {
         struct hs_str value = hs_str(q->params[i]);
 
@@ -52,9 +57,9 @@ void api_key_write(const struct api_request *r, const struct hs_identity *as, st
         hs_buf_add(key, value);
     }
     /* What its headers say to shared caches differs for those who brought no token. */
-    if (r->table->is_public && as->is_anonymous)
+    if (r->keep->is_public && as->is_anonymous)
         hs_buf_add_lit(key, " public");
-    add_number(key, '@', r->table->pg->oid);
+    add_number(key, '@', r->keep->oid);
     add_number(key, '.', as->role.n);
 }
 

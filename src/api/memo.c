@@ -13,13 +13,13 @@ enum { SETS = 8192, WAYS = 2 };
 
 struct place {
     struct hs_identity *who; /* NULL: free */
-    uint64_t hash;           /* of target and accept */
+    uint64_t hash;           /* of target and words */
     uint64_t key_hash;
     unsigned route;
     unsigned target_n;
-    unsigned accept_n;
+    unsigned words_n;
     unsigned key_n;
-    char *text; /* target, accept, key */
+    char *text; /* target, words, key */
 };
 
 struct api_memo {
@@ -57,34 +57,34 @@ void api_memo_free(struct api_memo *memo)
     hs_free(memo);
 }
 
-static uint64_t hash_of(const struct http_req *req, struct hs_str accept)
+static uint64_t hash_of(const struct http_req *req, struct hs_str words)
 {
     uint64_t hash = hs_hash(req->target) ^ req->identity->hash;
 
-    return accept.n ? hs_hash_more(hash, accept) : hash;
+    return words.n ? hs_hash_more(hash, words) : hash;
 }
 
-static bool is_same(const struct place *place, const struct http_req *req, struct hs_str accept,
+static bool is_same(const struct place *place, const struct http_req *req, struct hs_str words,
                     uint64_t hash)
 {
     return place->who == req->identity && place->hash == hash &&
            hs_str_eq(hs_strn(place->text, place->target_n), req->target) &&
-           hs_str_eq(hs_strn(place->text + place->target_n, place->accept_n), accept);
+           hs_str_eq(hs_strn(place->text + place->target_n, place->words_n), words);
 }
 
-bool api_memo_find(struct api_memo *memo, const struct http_req *req, struct api_memo_key *ret_key)
+bool api_memo_find(struct api_memo *memo, const struct http_req *req, struct hs_str words,
+                   struct api_memo_key *ret_key)
 {
-    struct hs_str accept = http_req_header(req, HS_STR("accept"));
-    uint64_t hash = hash_of(req, accept);
+    uint64_t hash = hash_of(req, words);
     struct place *set = memo->places[hash % SETS];
 
     for (size_t way = 0; way < WAYS; way++) {
         const struct place *place = &set[way];
 
-        if (!is_same(place, req, accept, hash))
+        if (!is_same(place, req, words, hash))
             continue;
         *ret_key = (struct api_memo_key){
-            .key = hs_strn(place->text + place->target_n + place->accept_n, place->key_n),
+            .key = hs_strn(place->text + place->target_n + place->words_n, place->key_n),
             .hash = place->key_hash,
             .route = place->route};
         return true;
@@ -101,32 +101,32 @@ static struct place *make_room(struct place *set)
     return &set[0];
 }
 
-void api_memo_put(struct api_memo *memo, const struct http_req *req, const struct api_memo_key *key)
+void api_memo_put(struct api_memo *memo, const struct http_req *req, struct hs_str words,
+                  const struct api_memo_key *key)
 {
-    struct hs_str accept = http_req_header(req, HS_STR("accept"));
-    size_t n = req->target.n + accept.n + key->key.n;
+    size_t n = req->target.n + words.n + key->key.n;
     struct api_memo_key known;
     struct place *place;
     uint64_t hash;
     char *text;
 
-    if (n > MEMO_TEXT_MAX || api_memo_find(memo, req, &known))
+    if (n > MEMO_TEXT_MAX || api_memo_find(memo, req, words, &known))
         return;
     text = hs_malloc(n + 1);
     if (!text)
         return;
-    hash = hash_of(req, accept);
+    hash = hash_of(req, words);
     place = make_room(memo->places[hash % SETS]);
     memcpy(text, req->target.p, req->target.n);
-    if (accept.n)
-        memcpy(text + req->target.n, accept.p, accept.n);
-    memcpy(text + req->target.n + accept.n, key->key.p, key->key.n);
+    if (words.n)
+        memcpy(text + req->target.n, words.p, words.n);
+    memcpy(text + req->target.n + words.n, key->key.p, key->key.n);
     *place = (struct place){.who = hs_identity_ref(req->identity),
                             .hash = hash,
                             .key_hash = key->hash,
                             .route = key->route,
                             .target_n = (unsigned)req->target.n,
-                            .accept_n = (unsigned)accept.n,
+                            .words_n = (unsigned)words.n,
                             .key_n = (unsigned)key->key.n,
                             .text = text};
 }

@@ -3,8 +3,8 @@
  * api/memo.h - which key of the cache a request line leads to.
  *
  * A hit should cost little more than its socket, and reading a query, writing its statement and finding what it
- * depends on costs more than that. What came out is remembered, by the bytes of the target and of Accept
- * and by the caller; the entry itself is looked up and judged each time. A memo holds no answer and decides
+ * depends on costs more than that. What came out is remembered, by the bytes of the target and of those
+ * words of the header that decide how the answer looks, and by the caller; the entry itself is looked up and judged each time. A memo holds no answer and decides
  * nothing: without it the same happens, slower.
  *
  * Limits     a fixed number of places; the newest takes the place of the one it falls on. Requests whose texts are
@@ -32,9 +32,10 @@ void api_memo_free(struct api_memo *memo);
 /* Another model: nothing of before holds. */
 void api_memo_clear(struct api_memo *memo);
 /* false: it is not known. The key lives until the next call. */
-bool api_memo_find(struct api_memo *memo, const struct http_req *req, struct api_memo_key *ret_key);
+bool api_memo_find(struct api_memo *memo, const struct http_req *req, struct hs_str words,
+                   struct api_memo_key *ret_key);
 /* Without memory nothing is remembered. */
-void api_memo_put(struct api_memo *memo, const struct http_req *req,
+void api_memo_put(struct api_memo *memo, const struct http_req *req, struct hs_str words,
                   const struct api_memo_key *key);
 
 #endif

@@ -174,7 +174,8 @@ static hs_status build_fields(struct api_build *build, struct api_table *table,
             hs_err_hint(reterr, "Rename one of them, or set api.names to same.");
             return HS_E_CONFIG;
         }
-        fields[i] = (struct tree_field){column, forms.name, forms.key, forms.alias};
+        fields[i] = (struct tree_field){
+            .column = column, .name = forms.name, .key = forms.key, .alias = forms.alias};
         index_add(table->index, table->index_mask, forms.name, i);
         if (!hs_str_is(column->type->name, "tsvector"))
             table->shown.fields[table->shown.n_fields++] = &fields[i];
@@ -446,7 +447,26 @@ void api_model_unref(struct api_model *model)
 {
     if (!model || atomic_fetch_sub_explicit(&model->refs, 1, memory_order_acq_rel) != 1)
         return;
+    if (model->free_attached)
+        model->free_attached(model->attached);
     pg_catalog_unref(model->catalog);
     hs_arena_fini(&model->arena);
     hs_free(model);
+}
+
+void api_model_attach(struct api_model *model, void *object, void (*free_object)(void *object))
+{
+    HS_BUG_ON(model->attached);
+    model->attached = object;
+    model->free_attached = free_object;
+}
+
+void *api_model_attached(const struct api_model *model)
+{
+    return model->attached;
+}
+
+const struct pg_catalog *api_model_catalog(const struct api_model *model)
+{
+    return model->catalog;
 }

@@ -48,6 +48,18 @@ struct api_shown {
     bool can_gather;
 };
 
+/* What is said of keeping the answers that come from one thing: a table, a named query. */
+struct api_keep {
+    struct hs_str name; /* as it stands in keys and in Surrogate-Key */
+    uint32_t oid;       /* of the relation; 0 = none */
+    bool has_rls;       /* of the relation, or of what it reads */
+    bool is_public;     /* which lets shared caches keep it */
+    bool has_surrogate_keys;     /* Surrogate-Key: the table, and the row, where it is public */
+    hs_us ttl_max;               /* UINT64_MAX = no bound of its own, 0 = not kept */
+    struct hs_str cache_control; /* value of the header */
+    struct hs_str cdn_control;   /* value of CDN-Cache-Control, where it is public; empty = none */
+};
+
 struct api_table {
     const struct pg_relation *pg;
     struct hs_str name;
@@ -67,11 +79,7 @@ struct api_table {
     size_t n_search;
     unsigned route_list;
     unsigned route_item;
-    hs_us ttl_max; /* of kept answers; UINT64_MAX = no bound of its own, 0 = not kept */
-    struct hs_str cache_control; /* value of the header */
-    bool is_public;              /* which lets shared caches keep it */
-    bool has_surrogate_keys;     /* Surrogate-Key: the table, and the row, where it is public */
-    struct hs_str cdn_control;   /* value of CDN-Cache-Control, where it is public; empty = none */
+    struct api_keep keep;
     struct hs_str comment_list;  /* their names as comments; p == NULL: database.comment is none */
     struct hs_str comment_item;
     uint16_t *index; /* by name: position in fields + 1; 0 = free */
@@ -94,6 +102,8 @@ struct api_model {
     struct api_table **by_relation; /* by position in the catalog; NULL = not served */
     uint16_t *index;                /* by name: position in tables + 1; 0 = free */
     size_t index_mask;
+    void *attached; /* api_model_attach() */
+    void (*free_attached)(void *object);
 };
 
 /* Rows that are not softly deleted: column IS NULL. NULL = no memory. */

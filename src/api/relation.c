@@ -61,7 +61,8 @@ static void add_out(struct api_build *build, struct api_table *table, struct api
 {
     struct hs_str by = relation->by->name;
 
-    relation->join = (struct tree_join){fk->from_columns, fk->to_columns, fk->n_columns, false};
+    relation->join = (struct tree_join){
+            .here = fk->from_columns, .there = fk->to_columns, .n = fk->n_columns};
     if (ends_in_id(by))
         give_name(build, table, relation, hs_str_sub(by, 0, by.n - 3));
     give_name(build, table, relation, fk->to->name);
@@ -70,7 +71,8 @@ static void add_out(struct api_build *build, struct api_table *table, struct api
 static void add_in(struct api_build *build, struct api_table *table, struct api_relation *relation,
                    const struct pg_foreign_key *fk)
 {
-    relation->join = (struct tree_join){fk->to_columns, fk->from_columns, fk->n_columns, false};
+    relation->join = (struct tree_join){
+            .here = fk->to_columns, .there = fk->from_columns, .n = fk->n_columns};
     relation->is_many = !fk->from_is_unique;
     give_name(build, table, relation, fk->from->name);
     give_name(build, table, relation,

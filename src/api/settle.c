@@ -182,7 +182,7 @@ static void require(const struct api_worker *worker, struct cache_token token)
 void api_settle(struct api_request *r, uint64_t epoch, uint64_t position,
                 const struct http_reply *reply)
 {
-    const struct api_worker *worker = r->change->worker;
+    const struct api_worker *worker = r->worker;
     struct cache_token token = {.epoch = epoch, .position = position};
     struct http_reply told = *reply;
 
@@ -202,7 +202,7 @@ void api_settle(struct api_request *r, uint64_t epoch, uint64_t position,
 void api_settle_failed(struct api_request *r, uint64_t epoch, uint64_t position,
                        const struct hs_err *said, const struct hs_err *failure)
 {
-    const struct api_worker *worker = r->change->worker;
+    const struct api_worker *worker = r->worker;
     struct api_hold *hold = r->hold;
 
     if (worker->cache && (!said || said->status == HS_E_OUTCOME_UNKNOWN))

@@ -286,7 +286,7 @@ static hs_status add_sort(struct simple_reader *r, struct hs_str name, struct hs
         return hs_fail(reterr, HS_E_BAD_PARAMETER, "sort names \"%.*s\" twice", HS_FMT(name));
     if (tree->n_order == SORT_MAX)
         return hs_fail(reterr, HS_E_BAD_PARAMETER, "sort takes at most %d columns", SORT_MAX);
-    tree->order[tree->n_order++] = (struct tree_order){field->column, is_desc};
+    tree->order[tree->n_order++] = (struct tree_order){.column = field->column, .is_desc = is_desc};
     return HS_OK;
 }
 
@@ -314,7 +314,8 @@ static hs_status build_order(struct simple_reader *r, struct hs_err *reterr)
     is_desc = tree->n_order ? tree->order[tree->n_order - 1].is_desc : r->is_desc;
     for (size_t i = 0; i < r->table->n_key; i++) {
         if (!is_ordered_by(tree, r->table->key[i]))
-            tree->order[tree->n_order++] = (struct tree_order){r->table->key[i], is_desc};
+            tree->order[tree->n_order++] = (struct tree_order){.column = r->table->key[i],
+                                                              .is_desc = is_desc};
     }
     return HS_OK;
 }

@@ -168,6 +168,24 @@ static hs_status read_operand(struct simple_reader *r, struct value_place place,
     case TREE_LTE:
     case TREE_MATCHES:
     case TREE_ONE_OF:
+    case TREE_TRUE:
+    case TREE_FALSE:
+    case TREE_UNKNOWN:
+    case TREE_DISTINCT:
+    case TREE_REGEX:
+    case TREE_IREGEX:
+    case TREE_CONTAINS:
+    case TREE_CONTAINED:
+    case TREE_OVERLAPS:
+    case TREE_LEFT_OF:
+    case TREE_RIGHT_OF:
+    case TREE_NOT_RIGHT:
+    case TREE_NOT_LEFT:
+    case TREE_ADJACENT:
+    case TREE_FTS:
+    case TREE_FTS_PLAIN:
+    case TREE_FTS_PHRASE:
+    case TREE_FTS_WEB:
         break;
     }
     return value_check(place, *value, reterr);

@@ -128,6 +128,25 @@ static void write_compare(struct sql_writer *w, struct sql_source from, struct t
     case TREE_MATCHES:
         write_matches(w, from, node);
         break;
+    case TREE_TRUE:
+    case TREE_FALSE:
+    case TREE_UNKNOWN:
+    case TREE_DISTINCT:
+    case TREE_REGEX:
+    case TREE_IREGEX:
+    case TREE_CONTAINS:
+    case TREE_CONTAINED:
+    case TREE_OVERLAPS:
+    case TREE_LEFT_OF:
+    case TREE_RIGHT_OF:
+    case TREE_NOT_RIGHT:
+    case TREE_NOT_LEFT:
+    case TREE_ADJACENT:
+    case TREE_FTS:
+    case TREE_FTS_PLAIN:
+    case TREE_FTS_PHRASE:
+    case TREE_FTS_WEB:
+        break;
     }
 }
 

@@ -14,17 +14,51 @@
 
 #include "pg/catalog.h"
 
+/* A step into JSON: -> or ->>, by key or by number. */
+struct tree_step {
+    struct hs_str key; /* a number as its digits, with its sign */
+    bool is_index;
+    bool is_text; /* ->> */
+};
+
+enum tree_aggregate {
+    TREE_AGGREGATE_NONE,
+    TREE_COUNT,
+    TREE_SUM,
+    TREE_AVG,
+    TREE_MIN,
+    TREE_MAX
+};
+
+/* What is made from a row beyond one of its columns as it is. In this order: path, cast, aggregate, cast. */
+struct tree_value {
+    const struct pg_column *column;     /* NULL: a function, or count() of rows */
+    const struct pg_function *function; /* a computed field: called with the row; else NULL */
+    const struct tree_step *steps;
+    size_t n_steps;
+    const struct pg_type *cast; /* NULL: none */
+    enum tree_aggregate aggregate;
+    const struct pg_type *aggregate_cast;
+};
+
 /* A column of the answer. */
 struct tree_field {
-    const struct pg_column *column;
-    struct hs_str name;  /* as the dialect calls it */
-    struct hs_str key;   /* "\"firstName\":", for the JSON writer */
-    struct hs_str alias; /* "\"firstName\"" as an SQL identifier, for embedded rows */
+    const struct pg_column *column; /* NULL where `value` has none */
+    struct hs_str name;             /* as the dialect calls it */
+    struct hs_str key;              /* "\"firstName\":", for the JSON writer */
+    struct hs_str alias;            /* "\"firstName\"" as an SQL identifier, for embedded rows */
+    const struct tree_value *value; /* NULL: the column as it is */
 };
 
 /* ---- which rows ---- */
 
-enum tree_kind { TREE_AND, TREE_OR, TREE_NOT, TREE_COMPARE };
+enum tree_kind {
+    TREE_AND,
+    TREE_OR,
+    TREE_NOT,
+    TREE_COMPARE,
+    TREE_EXISTS /* the row has at least one row of `embed`, filters and inner joins of that considered */
+};
 
 enum tree_op {
     TREE_EQ,
@@ -39,8 +73,30 @@ enum tree_op {
     TREE_ILIKE,
     TREE_NULL,     /* no value */
     TREE_NOT_NULL, /* no value */
-    TREE_MATCHES   /* column is a tsvector, value a web search */
+    TREE_MATCHES,  /* column is a tsvector, value a web search */
+    TREE_TRUE,     /* no value, as the next two */
+    TREE_FALSE,
+    TREE_UNKNOWN,
+    TREE_DISTINCT,   /* IS DISTINCT FROM */
+    TREE_REGEX,      /* ~ */
+    TREE_IREGEX,     /* ~* */
+    TREE_CONTAINS,   /* @> */
+    TREE_CONTAINED,  /* <@ */
+    TREE_OVERLAPS,   /* && */
+    TREE_LEFT_OF,    /* << */
+    TREE_RIGHT_OF,   /* >> */
+    TREE_NOT_RIGHT,  /* &< */
+    TREE_NOT_LEFT,   /* &> */
+    TREE_ADJACENT,   /* -|- */
+    TREE_FTS,        /* @@ to_tsquery(config, value) */
+    TREE_FTS_PLAIN,  /* plainto_tsquery */
+    TREE_FTS_PHRASE, /* phraseto_tsquery */
+    TREE_FTS_WEB     /* websearch_to_tsquery */
 };
+
+enum tree_quantifier { TREE_ONE, TREE_ANY, TREE_ALL };
+
+struct tree_embed;
 
 struct tree_node {
     enum tree_kind kind;
@@ -54,6 +110,12 @@ struct tree_node {
     struct hs_str config; /* MATCHES: text search configuration; from the catalog or the operator */
     size_t n_values;      /* ONE_OF */
     unsigned param;       /* the SQL writer's: its parameter's number, 0 = not written yet */
+    const struct tree_value *made; /* what is compared, where it is not the column as it is; else NULL */
+    enum tree_quantifier quantifier; /* ANY, ALL: value is an array literal */
+    bool is_untyped; /* the value's type is left to PostgreSQL, as with a literal */
+    bool has_config_param; /* config is the request's: it travels as a parameter */
+    unsigned config_param; /* the SQL writer's */
+    const struct tree_embed *embed; /* EXISTS */
 };
 
 static inline void tree_node_append(struct tree_node *parent, struct tree_node *child)
@@ -67,10 +129,15 @@ static inline void tree_node_append(struct tree_node *parent, struct tree_node *
 
 /* ---- in which order, and from where ---- */
 
-/* NULLs stand where PostgreSQL puts them: last ascending, first descending. */
+enum tree_nulls { TREE_NULLS_DEFAULT, TREE_NULLS_FIRST, TREE_NULLS_LAST };
+
+/* By default NULLs stand where PostgreSQL puts them: last ascending, first descending. */
 struct tree_order {
-    const struct pg_column *column;
+    const struct pg_column *column; /* NULL where `made` has none */
     bool is_desc;
+    enum tree_nulls nulls;
+    const struct tree_value *made;  /* NULL: the column as it is */
+    const struct tree_embed *embed; /* a column of that embed's only row; NULL = of the rows themselves */
 };
 
 /* Rows strictly after (or before) the row with these values of the order's columns. */
@@ -84,12 +151,20 @@ struct tree_position {
 
 struct tree_select;
 
-/* How rows over there belong to a row here: all pairs of columns are equal. */
+/*
+ * How rows over there belong to a row here: all pairs of columns are equal; or there is a row of `via` which
+ * is equal to both; or they are what a function gives for the row here.
+ */
 struct tree_join {
     const struct pg_column **here;
     const struct pg_column **there;
-    size_t n;      /* > 0 */
+    size_t n;      /* > 0 but with a function */
     bool is_array; /* n == 1 and the value there is an element of the array here */
+    const struct pg_relation *via; /* many to many; NULL: none. n counts `here`, n_via `there` */
+    const struct pg_column **via_here; /* equal to here[i] */
+    const struct pg_column **via_there;
+    size_t n_via;
+    const struct pg_function *function; /* a computed relationship; n == 0 */
 };
 
 struct tree_embed {
@@ -99,8 +174,35 @@ struct tree_embed {
     struct hs_str key;
     struct hs_str alias;
     bool is_many; /* an array of rows; else one row or null */
+    bool is_inner;  /* rows here without a row there are left out */
+    bool is_spread; /* its fields stand among those of the row here; to-many: each is an array */
+    bool is_hidden; /* not in the answer: it is there for EXISTS, for its inner join or for the order */
     struct tree_select *select;
 };
+
+/* ---- rows from elsewhere than a table ---- */
+
+/* An argument of a function, as a parameter. */
+struct tree_argument {
+    const struct pg_argument *argument;
+    struct hs_str value; /* in the type's input form; p == NULL: SQL NULL */
+    /* VARIADIC: one array literal in `value`. */
+};
+
+/* FROM f(a := $1::type, ...): tree_select.relation is what its rows look like (pg_function.row). */
+struct tree_call {
+    const struct pg_function *function;
+    const struct tree_argument *arguments;
+    size_t n_arguments;
+    bool is_positional; /* one unnamed argument */
+    /*
+     * All arguments from one JSON object: value is the object's text, each argument is read from it by
+     * json_to_record with the argument's type; p == NULL: they stand in `arguments`.
+     */
+    struct hs_str json;
+};
+
+struct tree_json_write;
 
 /* ---- the whole ---- */
 
@@ -112,6 +214,9 @@ enum tree_count {
 
 struct tree_select {
     const struct pg_relation *relation;
+    const struct tree_call *call; /* NULL: the relation itself */
+    const struct tree_json_write *write; /* not NULL: of the rows that this write gives back */
+    bool is_grouped; /* an aggregate is among the fields: one row for each group of the others */
     const struct tree_field *const *fields;
     size_t n_fields;
     struct tree_embed *embeds;
@@ -163,6 +268,31 @@ struct tree_change {
     size_t n_returning;    /* 0: nothing comes back but how many rows it were */
     bool with_version;     /* xmin follows the fields */
     struct hs_str comment; /* behind the statement; p == NULL = none */
+};
+
+/*
+ * A write whose rows PostgreSQL reads from JSON itself (json_to_recordset): an object or an array of objects,
+ * in one parameter. The answer is a tree_select over what it gives back.
+ */
+enum tree_conflict { TREE_CONFLICT_FAILS, TREE_CONFLICT_MERGES, TREE_CONFLICT_IGNORED };
+
+struct tree_json_write {
+    enum tree_change_kind kind;
+    const struct pg_relation *relation;
+    struct hs_str json;                     /* INSERT, UPDATE */
+    const struct pg_column *const *columns; /* that are written */
+    size_t n_columns;
+    bool is_array;
+    bool missing_is_default; /* a member that is missing in an object is the column's default; else NULL */
+    enum tree_conflict conflict;
+    const struct pg_column *const *conflict_columns;
+    size_t n_conflict_columns;
+    struct tree_node *where; /* UPDATE, DELETE; INSERT: none */
+    struct tree_order *order; /* UPDATE, DELETE with a limit: which rows; n_order 0 = any */
+    size_t n_order;
+    bool has_limit;
+    uint64_t limit;
+    uint64_t offset;
 };
 
 #endif

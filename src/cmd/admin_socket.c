@@ -128,10 +128,10 @@ static void handle_reload(void *ctx, struct http_req *req)
     handle(ctx, req, SERVE_RELOAD);
 }
 
-static const struct http_handler status_handler = {"admin status", handle_status};
-static const struct http_handler pause_handler = {"admin pause", handle_pause};
-static const struct http_handler resume_handler = {"admin resume", handle_resume};
-static const struct http_handler reload_handler = {"admin reload", handle_reload};
+static const struct http_handler status_handler = {.name = "admin status", .handle = handle_status};
+static const struct http_handler pause_handler = {.name = "admin pause", .handle = handle_pause};
+static const struct http_handler resume_handler = {.name = "admin resume", .handle = handle_resume};
+static const struct http_handler reload_handler = {.name = "admin reload", .handle = handle_reload};
 
 hs_status serve_admin_new(struct serve_worker *w, const struct http_limits *limits,
                           struct hs_err *reterr)

@@ -70,10 +70,13 @@ void http_reply_error_with(struct http_req *req, const struct hs_err *err, struc
                                .headers = headers,
                                .close = close};
 
-    if (status >= 500)
-        log_failure(server, req, err, status);
     hs_buf_clear(text);
-    hs_err_to_json(err, !has_private_reason(err), text);
+    if (req->tell)
+        req->tell(req, err, !has_private_reason(err), text, &reply.status);
+    else
+        hs_err_to_json(err, !has_private_reason(err), text);
+    if (reply.status >= 500)
+        log_failure(server, req, err, reply.status);
     reply.body = hs_buf_failed(text) ? HTTP_NO_MEMORY : hs_buf_str(text);
     http_reply(req, &reply);
 }

@@ -38,6 +38,15 @@ struct http_header {
 
 enum { HTTP_REQUEST_MAGIC = 0x48524551, HTTP_REQUEST_ID = 32 };
 
+struct http_req;
+
+/*
+ * How an error is told at an address, where it is not in hasten's own form: appends the body (JSON) to `out`, may
+ * change the status, which is that of the error when called. with_why: the details may be told to the client.
+ */
+typedef void http_tell_f(const struct http_req *req, const struct hs_err *err, bool with_why,
+                         struct hs_buf *out, unsigned *status);
+
 struct http_req {
     uint32_t magic;
     enum http_method method;
@@ -63,6 +72,7 @@ struct http_req {
     struct hs_str client;    /* address and port, for logs */
     struct hs_str path_rest; /* what follows the matched route's prefix, without its '/' */
     struct hs_str host;      /* p == NULL if there is none (HTTP/1.0) */
+    http_tell_f *tell;       /* set by the router; NULL = hasten's own form */
 };
 
 /* First header of that name (any case), or NULL value.p. Off the hottest path: linear. */
@@ -131,6 +141,7 @@ struct http_step {
 struct http_handler {
     const char *name;
     void (*handle)(void *ctx, struct http_req *req);
+    http_tell_f *tell; /* of errors at its addresses, those of the steps before it included; NULL = hasten's form */
 };
 
 #endif

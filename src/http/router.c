@@ -134,6 +134,7 @@ static void run_handler(struct http_call *call, const struct http_entry *e)
     const struct http_server_setup *setup = &call->server->setup;
     struct http_req *req = &call->req;
 
+    req->tell = e->row->handler->tell;
     for (size_t i = 0; i < setup->n_steps && !e->row->is_open; i++) {
         if (!setup->steps[i].step->run(setup->steps[i].ctx, req))
             return;

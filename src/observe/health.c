@@ -167,6 +167,6 @@ static void ready(void *ctx, struct http_req *req)
                });
 }
 
-const struct http_handler observe_live_handler = {"live", live};
-const struct http_handler observe_ready_handler = {"ready", ready};
-const struct http_handler observe_health_handler = {"health", health};
+const struct http_handler observe_live_handler = {.name = "live", .handle = live};
+const struct http_handler observe_ready_handler = {.name = "ready", .handle = ready};
+const struct http_handler observe_health_handler = {.name = "health", .handle = health};

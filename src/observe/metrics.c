@@ -128,4 +128,4 @@ static void metrics(void *ctx, struct http_req *req)
                     });
 }
 
-const struct http_handler observe_metrics_handler = {"metrics", metrics};
+const struct http_handler observe_metrics_handler = {.name = "metrics", .handle = metrics};

@@ -162,6 +162,9 @@ struct pg_relation {
     size_t n_fk_out;
     const struct pg_foreign_key **fk_in; /* to this relation */
     size_t n_fk_in;
+    /* Functions with `of` == this, sorted by name. */
+    const struct pg_function *const *computed;
+    size_t n_computed;
     const struct pg_column *fts_column; /* tsvector column with a GIN or GiST index, or NULL */
     struct hs_str fts_config; /* configuration that its generation expression names, as one writes
                                                a regconfig ("simple"); empty = none known */
@@ -171,13 +174,82 @@ struct pg_relation {
     uint64_t whole_readers; /* of them those who may SELECT all of it, system columns included */
 };
 
+/* A parameter that a caller gives (IN, INOUT, VARIADIC). */
+struct pg_argument {
+    struct hs_str name;   /* empty: unnamed */
+    struct hs_str quoted; /* as an SQL identifier; empty: unnamed */
+    const struct pg_type *type;
+    bool has_default;
+    bool is_variadic; /* type is the array */
+};
+
+/* SET of a function or a role: a value for the time of its transaction. */
+struct pg_setting {
+    struct hs_str name;
+    struct hs_str value;
+};
+
 struct pg_function {
     uint32_t oid;
     struct hs_str schema;
     struct hs_str name;
-    char volatility; /* i s v */
+    struct hs_str quoted; /* "schema"."name" */
+    char volatility;      /* i s v */
+    bool is_procedure;
     bool is_set_returning;
+    bool is_void;
     const struct pg_type *returns;
+    const struct pg_argument *arguments;
+    size_t n_arguments;
+    /*
+     * What a row of it looks like: the relation whose row type it returns; else one made up for it from its OUT
+     * and TABLE columns (relkind 'F', no oid of its own); of a scalar one with one column of its name.
+     */
+    const struct pg_relation *row;
+    bool is_scalar;         /* returns no row type: an answer is the value itself */
+    uint64_t rows_estimate; /* ROWS */
+    const struct pg_setting *settings;
+    size_t n_settings;
+    uint64_t callers; /* who may EXECUTE it: bits as in pg_catalog.roles */
+    struct hs_str comment;
+    /*
+     * Called with one row of this relation (its only argument): a computed field where it is scalar, a computed
+     * relationship where it gives rows of another relation. NULL: neither.
+     */
+    const struct pg_relation *of;
+};
+
+/*
+ * A column of a view that is a column of a table as it is, through any number of views: what relationships of
+ * the table's keys the view has, too. One column of a table may stand in a view more than once.
+ */
+struct pg_view_column {
+    const struct pg_column *column; /* of the view */
+    uint32_t table;                 /* oid */
+    int16_t attnum;                 /* there */
+};
+
+/* A foreign key between any tables of the database, exposed or not: views may show what tables hide. */
+struct pg_reference {
+    struct hs_str name;
+    uint32_t from;
+    uint32_t to;
+    const int16_t *from_attnums;
+    const int16_t *to_attnums;
+    size_t n_columns;
+    bool from_is_unique;
+};
+
+/* A type by every name that a cast may call it: "int4", "integer", "int", and of an exposed schema's its own. */
+struct pg_type_name {
+    struct hs_str name; /* lower case unless the type's own name is not */
+    const struct pg_type *type;
+};
+
+/* Who the roles are, beyond their names: index as in pg_catalog.roles. */
+struct pg_role_settings {
+    const struct pg_setting *settings;
+    size_t n_settings;
 };
 
 struct pg_policy {
@@ -189,6 +261,32 @@ struct pg_policy {
     struct hs_str check_text;
 };
 
+/* A statement that somebody wrote, about which PostgreSQL is asked with each snapshot. */
+struct pg_statement_ask {
+    struct hs_str sql;          /* one statement with $1, $2 ..., each behind a cast; NUL-terminated */
+    size_t n_params;
+    const struct hs_str *roles; /* that may run it; none = all of the setup's */
+    size_t n_roles;
+};
+
+struct pg_result_column {
+    struct hs_str name;
+    const struct pg_type *type;
+};
+
+/* What PostgreSQL says of it. */
+struct pg_statement {
+    /* p == NULL: it can be run. Else what stands against it, and where: the character from 1 on; 0 = nowhere. */
+    struct hs_str fault;
+    struct hs_str hint; /* may be empty */
+    size_t fault_at;
+    const struct pg_type **params; /* ask.n_params */
+    const struct pg_result_column *columns;
+    size_t n_columns;
+    struct pg_depend depend; /* as of a relation; is_known is false also where it writes */
+    bool is_shareable;       /* as of a relation */
+};
+
 struct pg_catalog {
     uint64_t generation;          /* 1, 2, 3 ... of its reader */
     uint64_t fingerprint;         /* of all that the snapshot was made from */
@@ -198,6 +296,16 @@ struct pg_catalog {
     size_t n_relations;
     const struct pg_function *functions;
     size_t n_functions;
+    const struct pg_view_column *view_columns; /* by view, then column */
+    size_t n_view_columns;
+    const struct pg_reference *references; /* by name */
+    size_t n_references;
+    const struct pg_type_name *type_names; /* sorted by name */
+    size_t n_type_names;
+    const struct pg_role_settings *role_settings; /* n_roles of them */
+    const struct hs_str *schemas; /* database.schemas, in their order */
+    const struct hs_str *schema_comments;
+    size_t n_schemas;
     const struct pg_policy *policies;
     size_t n_policies;
     /* Top-level claims of request.jwt.claims that policies, views and functions read; at most 64. */
@@ -209,6 +317,8 @@ struct pg_catalog {
      */
     const struct hs_str *roles;
     size_t n_roles; /* up to HS_ROLES_MAX */
+    const struct pg_statement *statements; /* of those asked about, in their order */
+    size_t n_statements;
 };
 
 /* First relation of that name in the order of the exposed schemas, or NULL. */
@@ -219,6 +329,15 @@ const struct pg_column *pg_relation_column(const struct pg_relation *r, struct h
 size_t pg_catalog_role(const struct pg_catalog *c, struct hs_str name);
 /* Its bit in `readers`; 0 if it is none of them. */
 uint64_t pg_catalog_reader_bit(const struct pg_catalog *c, struct hs_str name);
+
+/* In that schema. NULL if there is none. */
+const struct pg_relation *pg_catalog_relation_in(const struct pg_catalog *c, struct hs_str schema,
+                                                 struct hs_str name);
+/* The functions of that name in that schema stand together: the first of them, and how many. NULL: none. */
+const struct pg_function *pg_catalog_functions(const struct pg_catalog *c, struct hs_str schema,
+                                               struct hs_str name, size_t *ret_n);
+/* A type that a cast may name. NULL if there is none. */
+const struct pg_type *pg_catalog_type_named(const struct pg_catalog *c, struct hs_str name);
 
 struct pg_catalog *pg_catalog_ref(struct pg_catalog *c);
 void pg_catalog_unref(struct pg_catalog *c);
@@ -250,6 +369,13 @@ hs_status pg_catalog_reader_new(const struct pg_catalog_setup *setup,
                                 struct pg_catalog_reader **ret_reader, struct hs_err *reterr)
     hs_must_check;
 void pg_catalog_reader_free(struct pg_catalog_reader *reader);
+
+/*
+ * With each snapshot from now on these statements are looked at, too. The asks are the caller's and stay until they
+ * are replaced or the reader ends.
+ */
+void pg_catalog_reader_ask(struct pg_catalog_reader *reader, const struct pg_statement_ask *asks,
+                           size_t n);
 
 /*
  * Connects if not connected (and LISTENs on channel hasten), checks the login, reads.

@@ -533,7 +533,7 @@ static void test_unknown_deeper(void **ctx)
     struct tree_node not = {.kind = TREE_NOT};
     struct tree_node or = {.kind = TREE_OR};
     struct tree_select tree = {.relation = &relations[PEOPLE], .where = & or };
-    struct tree_order order[] = {{born, false}, {born, false}};
+    struct tree_order order[] = {{.column = born}, {.column = born}};
     struct hs_str values[] = {HS_STR_NULL, HS_STR("2026-01-01")};
     struct tree_position position = {.values = values};
     struct tree_select after = {

@@ -78,12 +78,11 @@ static void test_written(void **state)
 {
     struct api_model model = {.form = 7};
     struct api_hold hold = {.model = &model};
-    struct pg_relation relation = {.oid = 16412};
-    struct api_table table = {.pg = &relation, .name = HS_STR("clients")};
+    struct api_keep keep = {.oid = 16412, .name = HS_STR("clients")};
     struct http_req req = {.query = HS_STR("limit=20")};
     struct api_request r = {.req = &req,
                             .hold = &hold,
-                            .table = &table,
+                            .keep = &keep,
                             .query.sql = HS_STR("SELECT 1"),
                             .ask = {.limit = 20, .page = 1}};
     struct hs_identity *one = hs_identity_new(HS_STR("member"), HS_STR("{\"company_id\":42}"),
@@ -103,6 +102,11 @@ static void test_written(void **state)
     assert_str(hs_buf_str(&keys[0]),
                HS_STR("clients member {\"company_id\":42} n7 l20 p1 q8 SELECT 1 @16412 .6"));
     assert_false(hs_str_eq(hs_buf_str(&keys[0]), hs_buf_str(&keys[1])));
+    r.form = HS_STR("text/csv");
+    api_key_write(&r, one, &keys[1]);
+    assert_str(hs_buf_str(&keys[1]),
+               HS_STR("clients member {\"company_id\":42} n7 l20 p1 q8 SELECT 1 f8 text/csv"
+                      " @16412 .6"));
     for (size_t i = 0; i < HS_LEN(keys); i++)
         hs_buf_fini(&keys[i]);
     hs_identity_unref(one);

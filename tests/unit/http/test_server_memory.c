@@ -129,7 +129,7 @@ static void test_failing_allocations(void **state)
     fixture_stop(f);
 }
 
-static const struct http_handler no_handler = {"none", handle_hello};
+static const struct http_handler no_handler = {.name = "none", .handle = handle_hello};
 
 static bool start_and_stop(void *arg)
 {

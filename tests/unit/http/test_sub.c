@@ -109,7 +109,7 @@ static void look(void *ctx, struct http_req *req)
 
 static void set_looker(struct fixture *fx, void *arg)
 {
-    static const struct http_handler looker = {"look", look};
+    static const struct http_handler looker = {.name = "look", .handle = look};
 
     (void)fx;
     (void)arg;
@@ -181,7 +181,7 @@ static void say_who(void *ctx, struct http_req *req)
 
 static void set_namer(struct fixture *fx, void *arg)
 {
-    static const struct http_handler namer = {"who", say_who};
+    static const struct http_handler namer = {.name = "who", .handle = say_who};
 
     (void)fx;
     (void)arg;
