@@ -5,6 +5,7 @@
  *     [context] [prepare] query  [context] [prepare] query  ...  Sync      shared reads
  *     [context] [prepare] query  Sync  [position Sync]                         a tidy write
  *     [context] [prepare] query  Sync  [position Sync]  cleaning Sync          anything else, and no more behind
+ *     BEGIN context [prelude ...] [prepare] query  Sync  ROLLBACK Sync  cleaning Sync          one that is undone
  *
  *     BEGIN Sync   context query Sync ...   COMMIT Sync  [position Sync]  cleaning Sync     a loan, step by step
  *
@@ -38,7 +39,8 @@
 enum {
     SLOTS_A_QUERY = 3,
     SLOTS_EXCLUSIVE =
-        17, /* sequences, context, prepare, query, Sync, two for the position, ten to clean */
+        24, /* sequences, BEGIN, context, prelude, prepare, query, Sync, ROLLBACK and its Sync, two
+               for the position, ten to clean */
     DEALLOCATE_MAX = 32
 };
 
@@ -407,6 +409,32 @@ static bool discard_sequences(struct pg_conn *conn)
     return send_plain(conn, PG_SLOT_RESET, "DISCARD SEQUENCES");
 }
 
+static bool send_prelude(struct pg_conn *conn, struct pg_query *query)
+{
+    const struct pg_prelude *prelude = query->prelude;
+
+    for (size_t i = 0; prelude && i < prelude->n; i++) {
+        const struct pg_prelude_step *step = &prelude->step[i];
+
+        if (!PQsendQueryParams(conn->pq, step->sql.p, (int)step->n_params, NULL, step->params, NULL,
+                               NULL, 0))
+            return lost_sending(conn);
+        push(conn, PG_SLOT_PRELUDE, query, NULL);
+    }
+    return true;
+}
+
+/* An error leaves the transaction open, so that the ROLLBACK stands in a Sync of its own, where it runs in any case. */
+static bool begin_undone(struct pg_conn *conn, const struct pg_query *query)
+{
+    return !pg_query_rolls_back(query) || send_plain(conn, PG_SLOT_STEP, "BEGIN");
+}
+
+bool pg_pipeline_undo(struct pg_conn *conn)
+{
+    return send_plain(conn, PG_SLOT_STEP, "ROLLBACK") && pg_pipeline_sync(conn);
+}
+
 enum pg_put pg_pipeline_put(struct pg_conn *conn, struct pg_query *query)
 {
     const char *unnamed = NULL;
@@ -425,7 +453,8 @@ enum pg_put pg_pipeline_put(struct pg_conn *conn, struct pg_query *query)
     if (!(query->flags & (PG_SHARED | PG_TIDY)) && !discard_sequences(conn))
         return PG_PUT_LOST;
     conn->has_sequences |= (query->flags & PG_TIDY) != 0;
-    if (!send_context(conn, query, query->plan) ||
+    if (!begin_undone(conn, query) || !send_context(conn, query, query->plan) ||
+        !send_prelude(conn, query) ||
         (stmt && !stmt->sync && !send_prepare(conn, query, stmt)) ||
         !send_query(conn, query, unnamed, stmt))
         return PG_PUT_LOST;

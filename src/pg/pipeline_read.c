@@ -172,6 +172,7 @@ static bool take_error(struct pg_conn *conn, const PGresult *res, hs_us now, str
     case PG_SLOT_STEP:
         break;
     case PG_SLOT_CONTEXT:
+    case PG_SLOT_PRELUDE:
     case PG_SLOT_PREPARE:
     case PG_SLOT_QUERY:
         if (slot->kind == PG_SLOT_CONTEXT && is_missing_stmt(res))

@@ -152,6 +152,24 @@ struct pg_gather {
     size_t key_column; /* the result column that holds the key */
 };
 
+/*
+ * What runs before a statement in its transaction, as its caller: settings that its functions read, a check of
+ * the operator's. Goes with it in one flight. Their rows are not looked at; an error of one is the statement's
+ * error. Where a step may call a user's function, the statement may be neither PG_SHARED nor PG_TIDY; with any
+ * prelude it is not PG_SHARED. Texts and values live as long as the query.
+ */
+enum { PG_PRELUDE_MAX = 4 };
+
+struct pg_prelude {
+    struct pg_prelude_step {
+        struct hs_str sql; /* NUL-terminated; not prepared */
+        const char *const *params;
+        size_t n_params;
+    } step[PG_PRELUDE_MAX];
+    size_t n;
+    bool rolls_back; /* the transaction is undone once the statement has its answer */
+};
+
 enum { PG_QUERY_MAGIC = 0x50475159 };
 
 /* Embedded in the caller's struct; must stay put until done(). */
@@ -165,6 +183,7 @@ struct pg_query {
     size_t n_params;
     const struct pg_gather
         *gather; /* NULL = none; else params[0] is the key, and PG_SHARED is set */
+    const struct pg_prelude *prelude; /* NULL = none; not looked at in a loan */
     /*
      * NULL = always wanted. Else a read that waits while it is true is not sent: it ends with
      * HS_E_SHUTDOWN (HTTP 499), which nobody is there to see. What was sent or is no read runs on.

@@ -81,6 +81,7 @@ enum pg_conn_state {
 enum pg_slot_kind {
     PG_SLOT_SETUP,   /* part of the session's set-up: an error means no connection */
     PG_SLOT_CONTEXT, /* role, claims and plan_cache_mode for the query behind it */
+    PG_SLOT_PRELUDE, /* a step before the query behind it, of its own */
     PG_SLOT_PREPARE, /* Parse for the query behind it */
     PG_SLOT_QUERY,
     PG_SLOT_DEALLOCATE,
@@ -186,6 +187,8 @@ bool pg_pipeline_setup(struct pg_conn *conn);
 enum pg_put pg_pipeline_put(struct pg_conn *conn, struct pg_query *query);
 /* Ends the Sync. */
 bool pg_pipeline_sync(struct pg_conn *conn);
+/* ROLLBACK and a Sync, behind that of a statement whose prelude says so. */
+bool pg_pipeline_undo(struct pg_conn *conn);
 /* A loan's first step; idle_max = idle_in_transaction_session_timeout, 0 = the session's. */
 bool pg_pipeline_begin(struct pg_conn *conn, bool is_read_only, hs_us idle_max);
 /* A statement of a loan. False = lost. */
@@ -329,6 +332,11 @@ static inline unsigned pg_pool_shared_count(const struct pg_pool *pool)
 static inline bool pg_query_is_write(const struct pg_query *query)
 {
     return !(query->flags & (PG_SHARED | PG_REPEATABLE));
+}
+
+static inline bool pg_query_rolls_back(const struct pg_query *query)
+{
+    return query->prelude && query->prelude->rolls_back;
 }
 
 static inline hs_us pg_pool_timeout_of(const struct pg_pool *pool, const struct hs_identity *who)

@@ -346,9 +346,10 @@ static bool send_shared(struct pg_pool *pool, struct pg_conn *conn, hs_us now, b
 }
 
 /* What follows an exclusive statement in its flight, from its Sync on. */
-static bool end_exclusive(struct pg_conn *conn, bool is_write, bool is_clean)
+static bool end_exclusive(struct pg_conn *conn, bool is_undone, bool is_write, bool is_clean)
 {
-    return pg_pipeline_sync(conn) && (!is_write || pg_pipeline_ask_position(conn, is_clean)) &&
+    return pg_pipeline_sync(conn) && (!is_undone || pg_pipeline_undo(conn)) &&
+           (!is_write || is_undone || pg_pipeline_ask_position(conn, is_clean)) &&
            (is_clean || pg_pipeline_clean(conn));
 }
 
@@ -362,13 +363,14 @@ static bool send_exclusive(struct pg_pool *pool, struct pg_conn *conn, struct hs
         const struct pg_query *query = HS_CONTAINER(node, struct pg_query, node);
         bool is_clean = query->flags & (PG_SHARED | PG_TIDY);
         bool is_write = pg_query_is_write(query);
+        bool is_undone = pg_query_rolls_back(query);
         enum pg_put put = send_one(pool, conn, queue, node, now);
 
         if (put == PG_PUT_LOST)
             return false;
         if (put == PG_PUT_FULL)
             break;
-        if (put == PG_PUT_OK && !end_exclusive(conn, is_write, is_clean))
+        if (put == PG_PUT_OK && !end_exclusive(conn, is_undone, is_write, is_clean))
             return false;
         if (conn->is_soiled)
             break;

@@ -330,6 +330,75 @@ static void test_tidy(void **state)
     assert_string_equal(a.err.sqlstate, "55000");
 }
 
+static const struct pg_prelude *prelude_of(struct pg_prelude *to, const char *sql, bool rolls_back)
+{
+    static const char *const value[] = {"set before"};
+
+    *to = (struct pg_prelude){.rolls_back = rolls_back};
+    to->step[to->n++] = (struct pg_prelude_step){
+        .sql = HS_STR("SELECT pg_catalog.set_config('test.word', $1, true)"),
+        .params = value,
+        .n_params = 1};
+    if (sql)
+        to->step[to->n++] = (struct pg_prelude_step){.sql = hs_str(sql)};
+    return to;
+}
+
+/* In its transaction and for that time only, and as its caller; an error of one is the statement's. */
+static void test_prelude(void **state)
+{
+    static const char read[] = "SELECT current_user || ' ' ||"
+                               " coalesce(nullif(current_setting('test.word', true), ''), 'unset')";
+    struct pg_prelude prelude;
+    struct ask asks[3];
+
+    (void)state;
+    for (unsigned i = 0; i < HS_LEN(asks); i++) {
+        ask_make(&w, &asks[i], i ? 0 : PG_REPEATABLE, alice, read, NULL);
+        asks[i].query.prelude = i == 1 ? NULL : prelude_of(&prelude, NULL, false);
+        ask_again(&asks[i]);
+    }
+    ask_wait(&w, asks, HS_LEN(asks));
+    assert_string_equal(asks[0].value, "alice set before");
+    assert_string_equal(asks[1].value, "alice unset");
+    assert_string_equal(asks[2].value, "alice set before");
+    for (unsigned i = 0; i < 2; i++) {
+        ask_make(&w, &asks[i], 0, alice, "INSERT INTO ledger VALUES (7, NULL) RETURNING id", NULL);
+        asks[i].query.prelude = i ? NULL : prelude_of(&prelude, "SELECT 1 / 0", false);
+        ask_again(&asks[i]);
+    }
+    ask_wait(&w, asks, 2);
+    assert_string_equal(asks[0].err.sqlstate, "22012");
+    assert_int_equal(asks[1].affected, 1);
+    assert_int_equal(count("ledger"), 1);
+}
+
+/* Its answer is as if it had been committed; nothing stays, neither after an error, and the session goes on. */
+static void test_rolls_back(void **state)
+{
+    static const char *const sql[] = {"INSERT INTO ledger VALUES (8, NULL) RETURNING id",
+                                      "INSERT INTO ledger VALUES (1 / (SELECT 0), NULL)",
+                                      "INSERT INTO ledger VALUES (9, NULL) RETURNING id"};
+    struct pg_prelude prelude;
+    struct ask asks[3];
+
+    (void)state;
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < HS_LEN(asks); i++) {
+            ask_make(&w, &asks[i], round ? PG_TIDY : 0, alice, sql[i], NULL);
+            asks[i].query.prelude = prelude_of(&prelude, NULL, true);
+            ask_again(&asks[i]);
+        }
+        ask_wait(&w, asks, HS_LEN(asks));
+        assert_string_equal(asks[0].value, "8");
+        assert_string_equal(asks[1].err.sqlstate, "22012");
+        assert_string_equal(asks[2].value, "9");
+        assert_int_equal(count("ledger"), 0);
+    }
+    ask_value(&w, 0, alice, "INSERT INTO ledger VALUES (10, NULL) RETURNING id", "10");
+    assert_int_equal(count("ledger"), 1);
+}
+
 static void test_reads_do_not_write(void **state)
 {
     struct ask a;
@@ -389,6 +458,8 @@ int main(void)
         TEST(test_comment_and_error),
         TEST(test_commented_are_not_gathered),
         TEST(test_tidy),
+        TEST(test_prelude),
+        TEST(test_rolls_back),
         TEST(test_reads_do_not_write),
     };
     int failed;
