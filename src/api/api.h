@@ -37,6 +37,7 @@ struct api_rules {
     uint64_t rows_max;           /* of one request's body, api.body.rows_max */
     hs_us idempotency_keep;      /* api.idempotency.keep */
     uint64_t batch_max;          /* requests of one batch, api.batch.max */
+    hs_us batch_transaction_max; /* api.batch.transaction_max */
     uint64_t stream_max;         /* api.stream.max */
     hs_us stream_lifetime;       /* api.stream.lifetime */
     uint64_t stream_rate_min;    /* bytes a second, api.stream.rate_min; 0 = no bound */

@@ -3,7 +3,11 @@
  * POST {api.path}/batch: many requests in one, answered together, in their order. It hides one thing only:
  * a POST to a table called "batch".
  *
- * All of them are started in one turn of the loop, so their statements reach the pool together and share
+ * As a transaction ("transaction": true) they run one after the other on one connection, each seeing what those
+ * before it wrote, up to the first that fails: then nothing of any of them stays, and those that were undone or never
+ * begun say so (424). The answer leaves when COMMIT was answered.
+ *
+ * Else all of them are started in one turn of the loop, so their statements reach the pool together and share
  * what statements can share. They run side by side: none sees an effect of another for certain. Each
  * answer becomes its piece of the batch's answer when it is there; the last one joins the pieces.
  *
@@ -15,6 +19,7 @@
 #include "api/settle.h"
 #include "core/json.h"
 #include "http/sub.h"
+#include "pg/loan.h"
 
 enum { SHORT_PIECE = 512, ERROR_TEXT_MAX = 16384 };
 
@@ -36,7 +41,16 @@ struct batch {
     struct batch_part *parts;
     size_t n_parts;
     size_t left; /* parts without an answer, and 1 until all are started */
+    /* A transaction: */
+    bool is_transaction;
+    bool is_starting; /* further up the stack: the next part is begun there */
+    size_t n_begun;
+    size_t n_done;
+    unsigned failed; /* status of the part that failed; 0 = none */
+    struct pg_loan loan;
+    struct api_request end; /* answers for all of them */
 };
+
 
 /* ---- one answer ---- */
 
@@ -149,12 +163,26 @@ static void keep(struct batch_part *part, const struct http_reply *reply)
     write_piece(&part->text, part->id, &no_room);
 }
 
+static const struct http_reply undone = {
+    .status = 424,
+    .content_type = {"application/json", 16},
+    .body = {"{\"code\":\"rolled_back\",\"message\":\"another request of the transaction failed\","
+             "\"details\":null,\"hint\":\"Nothing was changed. See the request that failed.\"}",
+             sizeof("{\"code\":\"rolled_back\",\"message\":\"another request of the transaction "
+                    "failed\",\"details\":null,"
+                    "\"hint\":\"Nothing was changed. See the request that failed.\"}") -
+                 1}};
+
 /* ---- all of them ---- */
 
 static void join(struct batch *batch, struct hs_buf *out)
 {
     http_req_unhold(batch->req, SHORT_PIECE);
-    hs_buf_add_lit(out, "{\"responses\":[");
+    hs_buf_add_char(out, '{');
+    if (batch->is_transaction)
+        hs_buf_add(out, batch->failed ? HS_STR("\"committed\":false,")
+                                      : HS_STR("\"committed\":true,"));
+    hs_buf_add_lit(out, "\"responses\":[");
     for (size_t i = 0; i < batch->n_parts; i++) {
         struct batch_part *part = &batch->parts[i];
 
@@ -186,12 +214,123 @@ static void one_done(struct batch *batch)
     http_reply(req, &reply);
 }
 
+/* ---- as a transaction ---- */
+
+static void say_undone(struct batch_part *part)
+{
+    http_req_unhold(part->batch->req, part->held - SHORT_PIECE);
+    part->held = SHORT_PIECE;
+    hs_buf_clear(&part->text);
+    write_piece(&part->text, part->id, &undone);
+}
+
+static void end_transaction(struct batch *batch)
+{
+    if (!batch->failed) {
+        pg_loan_commit(&batch->loan);
+        return;
+    }
+    for (size_t i = 0; i < batch->n_parts; i++) {
+        if (i + 1 != batch->n_done)
+            say_undone(&batch->parts[i]);
+    }
+    pg_loan_abort(&batch->loan);
+}
+
+static void start_part(struct batch_part *part);
+
+/* Begins one part after the other; a part that is answered at once is followed from here, not from its answer. */
+static void go_on(struct batch *batch)
+{
+    if (batch->is_starting)
+        return;
+    batch->is_starting = true;
+    while (!batch->failed && batch->n_begun == batch->n_done && batch->n_begun < batch->n_parts)
+        start_part(&batch->parts[batch->n_begun++]);
+    batch->is_starting = false;
+    if (batch->failed || batch->n_done == batch->n_parts)
+        end_transaction(batch);
+}
+
+static void step_done(struct batch *batch, unsigned status)
+{
+    batch->n_done++;
+    batch->failed = status >= 400 ? status : 0;
+    go_on(batch);
+}
+
+static void on_loan_ready(struct pg_loan *loan)
+{
+    go_on(loan->arg);
+}
+
+static void on_loan_ended(struct pg_loan *loan, const struct hs_err *err)
+{
+    struct batch *batch = loan->arg;
+    struct http_req *req = batch->req;
+    struct api_hold *hold = batch->end.hold;
+    struct http_reply reply = {.content_type = HS_STR("application/json")};
+    struct hs_buf *out = http_req_scratch(req);
+
+    reply.status = batch->failed ? batch->failed : 200;
+    join(batch, out);
+    if (err && !batch->failed) {
+        api_settle_failed(&batch->end, loan->epoch, loan->position, err, err);
+        return;
+    }
+    if (hs_buf_failed(out)) {
+        /* Committed or not, its answer cannot be made. */
+        hs_buf_clear(out);
+        hs_buf_add(out, batch->failed ? HS_STR("{\"committed\":false,\"responses\":null}")
+                                      : HS_STR("{\"committed\":true,\"responses\":null}"));
+    }
+    reply.body = hs_buf_str(out);
+    if (!batch->failed) {
+        api_settle(&batch->end, loan->epoch, loan->position, &reply);
+        return;
+    }
+    http_reply(req, &reply);
+    api_hold_release(hold);
+}
+
+static hs_status start_transaction(struct batch *batch, struct api_worker *worker,
+                                   struct hs_err *reterr)
+{
+    hs_status status;
+
+    if (!batch->n_parts)
+        return hs_fail(reterr, HS_E_BAD_BODY, "a transaction of no requests");
+    batch->end = (struct api_request){
+        .magic = API_REQUEST_MAGIC, .req = batch->req, .worker = worker, .hold = worker->hold};
+    batch->loan = (struct pg_loan){.magic = PG_LOAN_MAGIC,
+                                   .lifetime = worker->hold->model->rules.batch_transaction_max,
+                                   .ready = on_loan_ready,
+                                   .ended = on_loan_ended,
+                                   .arg = batch};
+    for (size_t i = 0; i < batch->n_parts; i++)
+        batch->parts[i].sub.scope = &batch->loan;
+    status = pg_loan_begin(worker->pool, &batch->loan, reterr);
+    if (!status)
+        worker->hold->uses++;
+    return status;
+}
+
+/* ---- one of them ---- */
+
+static void part_done(struct batch_part *part, unsigned status)
+{
+    if (part->batch->is_transaction)
+        step_done(part->batch, status);
+    else
+        one_done(part->batch);
+}
+
 static void on_answer(struct http_sub *sub, const struct http_reply *reply)
 {
     struct batch_part *part = HS_CONTAINER(sub, struct batch_part, sub);
 
     keep(part, reply);
-    one_done(part->batch);
+    part_done(part, reply->status);
 }
 
 /* ---- the requests ---- */
@@ -226,20 +365,23 @@ static void refuse_part(struct batch_part *part, const struct hs_err *err)
     reply.body = hs_buf_str(&text);
     keep(part, hs_buf_failed(&text) ? &no_room : &reply);
     hs_buf_fini(&text);
-    one_done(part->batch);
+    part_done(part, reply.status);
+}
+
+static void start_part(struct batch_part *part)
+{
+    struct hs_err err = {0};
+
+    if (check_path(&part->sub, &err) == HS_OK)
+        http_sub_run(&part->sub);
+    else
+        refuse_part(part, &err);
 }
 
 static void start(struct batch *batch)
 {
-    for (size_t i = 0; i < batch->n_parts; i++) {
-        struct batch_part *part = &batch->parts[i];
-        struct hs_err err = {0};
-
-        if (check_path(&part->sub, &err) == HS_OK)
-            http_sub_run(&part->sub);
-        else
-            refuse_part(part, &err);
-    }
+    for (size_t i = 0; i < batch->n_parts; i++)
+        start_part(&batch->parts[i]);
     one_done(batch);
 }
 
@@ -299,6 +441,7 @@ static hs_status make(struct http_req *req, struct batch_list *list, struct batc
     batch->req = req;
     batch->n_parts = list->n;
     batch->left = list->n + 1;
+    batch->is_transaction = list->is_transaction;
     batch->parts = HS_NEW_ARRAY(req->arena, list->n + 1, struct batch_part);
     if (!batch->parts)
         return hs_fail_memory(reterr);
@@ -313,6 +456,14 @@ static hs_status make(struct http_req *req, struct batch_list *list, struct batc
         fill_part(&batch->parts[i], batch, &list->items[i], piece_max);
     *ret_batch = batch;
     return HS_OK;
+}
+
+/* Nothing of it was begun. */
+static void forget(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n_parts; i++)
+        hs_buf_fini(&batch->parts[i].text);
+    http_req_unhold(batch->req, (batch->n_parts + 1) * SHORT_PIECE);
 }
 
 static hs_status read_batch(uint64_t items_max, struct http_req *req, struct batch **ret_batch,
@@ -337,16 +488,23 @@ bool api_batch_is(const struct http_req *req)
     return req->method == HTTP_POST && hs_str_is(req->path_rest, &NAME[1]);
 }
 
-void api_batch_run(const struct api_worker *worker, struct http_req *req)
+void api_batch_run(struct api_worker *worker, struct http_req *req)
 {
-    struct batch *batch;
+    struct batch *batch = NULL;
     struct hs_err err = {0};
+    hs_status status;
 
     req->route = hs_metric_route(req->path);
-    if (read_batch(worker->hold->model->rules.batch_max, req, &batch, &err) == HS_OK)
+    status = read_batch(worker->hold->model->rules.batch_max, req, &batch, &err);
+    if (!status && batch->is_transaction)
+        status = start_transaction(batch, worker, &err);
+    else if (!status)
         start(batch);
-    else
+    if (status) {
+        if (batch)
+            forget(batch);
         http_reply_error(req, &err);
+    }
 }
 
 bool api_batch_hides(const struct api_model *model)

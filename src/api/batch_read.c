@@ -244,33 +244,55 @@ static hs_status read_items(struct reading *r, struct hs_err *reterr)
     }
 }
 
+static hs_status read_requests(struct reading *r, struct hs_err *reterr)
+{
+    enum json_token token;
+    hs_status status = json_next(&r->json, &token, reterr);
+
+    if (!status && token != JSON_ARRAY)
+        return fail_at(r, reterr, "\"requests\" is not an array");
+    return status ? status : read_items(r, reterr);
+}
+
+static hs_status read_transaction(struct reading *r, struct hs_err *reterr)
+{
+    enum json_token token;
+    hs_status status = json_next(&r->json, &token, reterr);
+
+    if (!status && token != JSON_TRUE && token != JSON_FALSE)
+        return fail_at(r, reterr, "\"transaction\" is neither true nor false");
+    r->list->is_transaction = token == JSON_TRUE;
+    return status;
+}
+
 /* Its opening brace was read. */
 static hs_status read_object(struct reading *r, struct hs_err *reterr)
 {
-    bool has_requests = false;
+    enum { REQUESTS = 1, TRANSACTION = 2 };
+    unsigned seen = 0;
 
     for (;;) {
         enum json_token token;
         struct hs_str name;
+        unsigned member;
         hs_status status = json_next(&r->json, &token, reterr);
 
         if (status)
             return status;
         if (token == JSON_OBJECT_END)
-            return has_requests ? HS_OK : fail_at(r, reterr, "the batch has no \"requests\"");
+            return seen & REQUESTS ? HS_OK : fail_at(r, reterr, "the batch has no \"requests\"");
         status = take_text(r, &name, reterr);
         if (status)
             return status;
-        if (!hs_str_is(name, "requests"))
+        member = hs_str_is(name, "requests")      ? REQUESTS
+                 : hs_str_is(name, "transaction") ? TRANSACTION
+                                                  : 0;
+        if (!member)
             return fail_member(r, reterr, name, "is no member of a batch");
-        if (has_requests)
+        if (seen & member)
             return fail_member(r, reterr, name, "stands twice in a batch");
-        has_requests = true;
-        status = json_next(&r->json, &token, reterr);
-        if (!status && token != JSON_ARRAY)
-            return fail_at(r, reterr, "\"requests\" is not an array");
-        if (!status)
-            status = read_items(r, reterr);
+        seen |= member;
+        status = member == REQUESTS ? read_requests(r, reterr) : read_transaction(r, reterr);
         if (status)
             return status;
     }

@@ -4,7 +4,7 @@
  *
  *     {"requests": [{"id": 1, "method": "GET", "path": "/api/v1/clients/7", "headers": {}, "body": null}]}
  *
- * or the array alone. Only its shape is looked at: whether a path or header can be served is for each
+ * or the array alone. "transaction": true beside "requests" asks for all or nothing. Only its shape is looked at: whether a path or header can be served is for each
  * request to hear by itself.
  */
 #ifndef API_BATCH_READ_H
@@ -27,6 +27,7 @@ struct batch_item {
 struct batch_list {
     struct batch_item *items;
     size_t n;
+    bool is_transaction;
 };
 
 /*

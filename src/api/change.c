@@ -425,6 +425,13 @@ static bool is_tidy(const struct api_request *r)
 
 static hs_status run_alone(struct api_worker *worker, struct api_request *r, struct hs_err *reterr)
 {
+    hs_status status = HS_OK;
+
+    r->query.loan = r->req->scope;
+    if (r->query.loan)
+        status = api_comment_text(r, reterr);
+    if (status)
+        return status;
     return pg_pool_run(worker->pool, &r->query, reterr);
 }
 
@@ -440,12 +447,15 @@ static hs_status submit(struct api_request *r, struct hs_err *reterr)
 {
     struct api_worker *worker = r->worker;
     struct sql_statement *statement = HS_NEW(r->req->arena, struct sql_statement);
-    bool is_lent = r->ask.affected_max != UINT64_MAX ||
-                   http_req_header(r->req, HS_STR("idempotency-key")).p;
+    bool has_key = http_req_header(r->req, HS_STR("idempotency-key")).p != NULL;
+    bool has_loan = !api_request_is_lent(r) && (r->ask.affected_max != UINT64_MAX || has_key);
     hs_status status;
 
     if (!statement)
         return hs_fail_memory(reterr);
+    if (has_key && api_request_is_lent(r))
+        return hs_fail(reterr, HS_E_BAD_PARAMETER,
+                       "a request of a transaction cannot have an Idempotency-Key of its own");
     status = sql_write_change(&r->change->tree, &worker->scratch, r->req->arena, statement, reterr);
     if (status)
         return status;
@@ -463,7 +473,7 @@ static hs_status submit(struct api_request *r, struct hs_err *reterr)
     r->query.done = on_done;
     r->query.arg = r;
     r->submitted_at = hs_now_us();
-    return api_run_affordable(worker, r, is_lent ? run_lent : run_alone, reterr);
+    return api_run_affordable(worker, r, has_loan ? run_lent : run_alone, reterr);
 }
 
 static size_t find_form(const struct api_request *r)

@@ -330,6 +330,18 @@ static hs_status run_query(struct api_worker *worker, struct api_request *r, str
     return pg_pool_run(worker->pool, &r->query, reterr);
 }
 
+/* What may call anything is kept from writing by a transaction of its own, which it does not have here. */
+static hs_status lend(struct api_request *r, struct hs_err *reterr)
+{
+    r->query.loan = r->req->scope;
+    if (r->statement->is_shareable)
+        return api_comment_text(r, reterr);
+    (void)hs_fail(reterr, HS_E_BAD_PARAMETER,
+                  "a read that may call a user's function cannot be part of a transaction");
+    hs_err_hint(reterr, "Ask for it alone, or in a batch that is no transaction.");
+    return HS_E_BAD_PARAMETER;
+}
+
 /* key: of the row that is asked for, NULL for a tree. */
 static hs_status submit(struct api_worker *worker, struct api_request *r, const char *const *key,
                         const char *const *params, size_t n_params, struct hs_err *reterr)
@@ -348,7 +360,7 @@ static hs_status submit(struct api_worker *worker, struct api_request *r, const 
     r->query.done = on_done;
     r->query.arg = r;
     r->submitted_at = hs_now_us();
-    status = api_comment(r, reterr);
+    status = api_request_is_lent(r) ? lend(r, reterr) : api_comment(r, reterr);
     if (!status && r->explain)
         return api_explain_read(worker, r, key, reterr);
     return status ? status : api_kept_run(worker, r, key, run_query, reterr);
@@ -435,6 +447,8 @@ static hs_status start_list(struct api_worker *worker, struct api_request *r, st
                              &r->ask.tree.position, reterr);
     if (!status && r->ask.is_stream && r->explain)
         status = hs_fail(reterr, HS_E_BAD_PARAMETER, "a list that is streamed is never kept");
+    if (!status && r->ask.is_stream && api_request_is_lent(r))
+        status = hs_fail(reterr, HS_E_BAD_PARAMETER, "a list in a transaction cannot be streamed");
     if (!status)
         status = r->ask.is_stream ? api_stream_start(worker, r, format, reterr)
                                   : run_tree(worker, r, has_cursors, reterr);

@@ -138,9 +138,18 @@ void api_change_answer(struct api_request *r, const struct pg_rows *rows, struct
 /* Runs the change in a transaction that is looked at before COMMIT (change_loan.c). Errors as above. */
 hs_status api_change_lend(struct api_request *r, struct hs_err *reterr) hs_must_check;
 
+/*
+ * A request of a batch that is one transaction (batch.c) runs its statement there: with the pool's, r->query.loan
+ * says so. It neither asks the cache nor waits for the change stream.
+ */
+static inline bool api_request_is_lent(const struct api_request *r)
+{
+    return r->req->scope != NULL;
+}
+
 /* Is it POST {api.path}/batch (batch.c)? Then it is answered here; the worker must have a model. */
 bool api_batch_is(const struct http_req *req);
-void api_batch_run(const struct api_worker *worker, struct http_req *req);
+void api_batch_run(struct api_worker *worker, struct http_req *req);
 
 /* Can a request be answered at all? HS_E_PG_DOWN (no catalog yet), HS_E_NO_TOKEN (no caller) */
 hs_status api_check_ready(const struct api_worker *worker, const struct http_req *req,

@@ -643,7 +643,7 @@ hs_status api_kept_run(struct api_worker *worker, struct api_request *r, const c
     struct api_kept *kept;
     hs_status status;
 
-    if (!worker->cache)
+    if (!worker->cache || api_request_is_lent(r))
         return api_run_affordable(worker, r, run, reterr);
     status = read_wishes(r->req, r->hold->model, &wishes, reterr);
     if (status)
@@ -670,7 +670,7 @@ bool api_kept_hit(struct api_worker *worker, struct http_req *req, struct hs_str
     struct wishes wishes;
     struct cache_ask ask;
 
-    if (!worker->cache || !api_memo_find(worker->memo, req, words, &key) ||
+    if (!worker->cache || req->scope || !api_memo_find(worker->memo, req, words, &key) ||
         read_wishes(req, model, &wishes, NULL) || wishes.is_fresh)
         return false;
     ask = (struct cache_ask){.key = key.key,

@@ -186,7 +186,7 @@ void api_settle(struct api_request *r, uint64_t epoch, uint64_t position,
     struct cache_token token = {.epoch = epoch, .position = position};
     struct http_reply told = *reply;
 
-    if (!worker->cache) {
+    if (!worker->cache || api_request_is_lent(r)) {
         answer(r, reply);
         return;
     }
@@ -205,7 +205,7 @@ void api_settle_failed(struct api_request *r, uint64_t epoch, uint64_t position,
     const struct api_worker *worker = r->worker;
     struct api_hold *hold = r->hold;
 
-    if (worker->cache && (!said || said->status == HS_E_OUTCOME_UNKNOWN))
+    if (worker->cache && !api_request_is_lent(r) && (!said || said->status == HS_E_OUTCOME_UNKNOWN))
         require(worker, (struct cache_token){.epoch = epoch, .position = position});
     http_reply_error(r->req, failure);
     api_hold_release(hold);

@@ -52,6 +52,7 @@ static void fill_api(const struct conf *conf, struct api_setup *to)
                 .rows_max = conf->api_body_rows_max,
                 .idempotency_keep = conf->api_idempotency_keep,
                 .batch_max = conf->api_batch_max,
+                .batch_transaction_max = conf->api_batch_transaction_max,
                 .stream_max = conf->api_stream_max,
                 .stream_lifetime = conf->api_stream_lifetime,
                 .stream_rate_min = conf->api_stream_rate_min,

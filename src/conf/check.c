@@ -248,9 +248,8 @@ static hs_status check_server(struct conf_loader *l)
     return HS_OK;
 }
 
-static hs_status check_path(struct conf_loader *l)
+static bool is_route(struct hs_str s)
 {
-    struct hs_str s = l->conf->api_path;
     static const char also[] = "/-._~";
     bool ok = s.n > 1 && s.p[0] == '/' && s.p[s.n - 1] != '/' && !strstr(s.p, "//") &&
               !hs_str_is(s, "/health") && !hs_str_is(s, "/metrics") &&
@@ -262,10 +261,22 @@ static hs_status check_path(struct conf_loader *l)
         ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
              strchr(also, c);
     }
-    if (ok)
-        return HS_OK;
-    return fail_text(l, CONF_ID_api_path, s,
-                     "a path such as /api/v1: no / at its end, not /health or /metrics");
+    return ok;
+}
+
+static hs_status check_path(struct conf_loader *l)
+{
+    struct hs_str api = l->conf->api_path;
+    struct hs_str rest = l->conf->rest_path;
+
+    if (!is_route(api))
+        return fail_text(l, CONF_ID_api_path, api,
+                         "a path such as /api/v1: no / at its end, not /health or /metrics");
+    if ((!is_route(rest) && !hs_str_is(rest, "/")) || hs_str_eq(rest, api))
+        return fail_text(l, CONF_ID_rest_path, rest,
+                         "/, or a path such as /rest/v1: no / at its end, not /health, /metrics or "
+                         "api.path");
+    return HS_OK;
 }
 
 /* "left: right" with both sides there. */

@@ -35,6 +35,7 @@ static const char *const bounds_text[HS_BUCKETS] = {
     X(202)                                                                                     \
     X(204)                                                                                     \
     X(206)                                                                                     \
+    X(300)                                                                                     \
     X(301)                                                                                     \
     X(302)                                                                                     \
     X(304)                                                                                     \

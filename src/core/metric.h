@@ -36,7 +36,7 @@ enum hs_cache_outcome {
 enum {
     HS_BUCKETS = 17,     /* 16 bounds and +Inf */
     HS_ROUTES_MAX = 256, /* further routes count as route 0, "other" */
-    HS_HTTP_CODES = 33,  /* distinct statuses; further ones count as "other" */
+    HS_HTTP_CODES = 34,  /* distinct statuses; further ones count as "other" */
     HS_METRIC_SETS_MAX = 260
 };
 

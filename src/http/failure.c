@@ -72,7 +72,7 @@ void http_reply_error_with(struct http_req *req, const struct hs_err *err, struc
 
     hs_buf_clear(text);
     if (req->tell)
-        req->tell(req, err, !has_private_reason(err), text, &reply.status);
+        req->tell(req, err, !has_private_reason(err), text, &reply);
     else
         hs_err_to_json(err, !has_private_reason(err), text);
     if (reply.status >= 500)

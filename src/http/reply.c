@@ -51,6 +51,7 @@ static struct hs_str status_line(unsigned status)
         LINE(403, "Forbidden"),
         LINE(503, "Service Unavailable"),
         LINE(202, "Accepted"),
+        LINE(300, "Multiple Choices"),
         LINE(206, "Partial Content"),
         LINE(301, "Moved Permanently"),
         LINE(302, "Found"),
@@ -174,7 +175,8 @@ static void write_head(struct http_call *call, struct hs_buf *out, const struct 
                        hs_us now)
 {
     struct http_server *server = call->server;
-    char *start = hs_buf_room(out, HTTP_HEAD_ROOM + a->headers.n + a->content_type.n);
+    char *start = hs_buf_room(out, HTTP_HEAD_ROOM + a->headers.n + a->content_type.n +
+                                       call->req.extra_headers.n);
     char *to = start;
 
     if (!to)
@@ -190,6 +192,7 @@ static void write_head(struct http_call *call, struct hs_buf *out, const struct 
     if (server->setup.limits.timing)
         to = put_timing(to, &call->req, now);
     to = hs_str_put(to, a->headers);
+    to = hs_str_put(to, call->req.extra_headers);
     to = PUT_LIT(to, "\r\n");
     hs_buf_added(out, (size_t)(to - start));
 }

@@ -40,12 +40,15 @@ enum { HTTP_REQUEST_MAGIC = 0x48524551, HTTP_REQUEST_ID = 32 };
 
 struct http_req;
 
+struct http_reply;
+
 /*
- * How an error is told at an address, where it is not in hasten's own form: appends the body (JSON) to `out`, may
- * change the status, which is that of the error when called. with_why: the details may be told to the client.
+ * How an error is told at an address, where it is not in hasten's own form: appends the body to `out`, may change
+ * the reply's status, headers (in the request's arena) and content type, which are those of the error when called.
+ * with_why: the details may be told to the client.
  */
 typedef void http_tell_f(const struct http_req *req, const struct hs_err *err, bool with_why,
-                         struct hs_buf *out, unsigned *status);
+                         struct hs_buf *out, struct http_reply *reply);
 
 struct http_req {
     uint32_t magic;
@@ -72,7 +75,9 @@ struct http_req {
     struct hs_str client;    /* address and port, for logs */
     struct hs_str path_rest; /* what follows the matched route's prefix, without its '/' */
     struct hs_str host;      /* p == NULL if there is none (HTTP/1.0) */
+    void *scope; /* of a request within a request: what its parent shares with it (http/sub.h); else NULL */
     http_tell_f *tell;       /* set by the router; NULL = hasten's own form */
+    struct hs_str extra_headers; /* complete lines for whatever answer it gets; set by a step */
 };
 
 /* First header of that name (any case), or NULL value.p. Off the hottest path: linear. */

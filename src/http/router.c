@@ -134,7 +134,6 @@ static void run_handler(struct http_call *call, const struct http_entry *e)
     const struct http_server_setup *setup = &call->server->setup;
     struct http_req *req = &call->req;
 
-    req->tell = e->row->handler->tell;
     for (size_t i = 0; i < setup->n_steps && !e->row->is_open; i++) {
         if (!setup->steps[i].step->run(setup->steps[i].ctx, req))
             return;
@@ -157,11 +156,12 @@ void http_router_run(struct http_call *call)
         return;
     }
     req->route = e->metric;
+    req->tell = e->row->handler->tell;
     if (!http_router_allows(e, req->method)) {
         http_reply_not_allowed(req, e->row->methods);
         return;
     }
-    if (req->method == HTTP_OPTIONS) {
+    if (req->method == HTTP_OPTIONS && !(e->row->methods & HTTP_OPTIONS)) {
         answer_options(req, hs_strn(e->allow, e->allow_n));
         return;
     }

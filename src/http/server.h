@@ -45,7 +45,7 @@ struct http_route {
     const char *path; /* "/health"; a prefix matches "/api/v1" and "/api/v1/..." */
     int match;
     unsigned methods; /* bits of enum http_method; else 405 with Allow. GET allows HEAD; OPTIONS is
-                         answered by the router */
+                         answered by the router where it is not among them */
     bool is_open;     /* steps are not run: health, metrics, index */
     const struct http_handler *handler;
     void *ctx; /* per worker */

@@ -119,6 +119,7 @@ static hs_status fill(struct http_call *call, const struct http_sub *sub, struct
     if (path_n < sub->target.n)
         req->query = hs_str_sub(sub->target, path_n + 1, sub->target.n);
     req->body = sub->body;
+    req->scope = sub->scope;
     return fill_headers(req, sub) ? HS_OK : hs_fail_memory(reterr);
 }
 

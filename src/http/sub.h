@@ -33,6 +33,7 @@ struct http_sub {
     const struct http_header *headers;
     size_t n_headers;
     struct hs_str body;
+    void *scope; /* becomes the request's own: opaque here, the handlers' to know */
     /* The reply's texts live until it returns; the sub-request is over already. */
     void (*done)(struct http_sub *sub, const struct http_reply *reply);
 

@@ -443,6 +443,10 @@ hs_status pg_pool_run(struct pg_pool *pool, struct pg_query *query, struct hs_er
 
     HS_OBJ(pool, PG_POOL_MAGIC);
     HS_OBJ(query, PG_QUERY_MAGIC);
+    if (query->loan) {
+        pg_loan_run(query->loan, query);
+        return HS_OK;
+    }
     status = pg_pool_admit(pool, now, reterr);
     if (status)
         return status;

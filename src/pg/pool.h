@@ -42,6 +42,7 @@
 #include "core/list.h"
 #include "net/loop.h"
 
+struct pg_loan;
 struct pg_pool;
 struct pg_text;
 
@@ -183,6 +184,7 @@ struct pg_query {
     size_t n_params;
     const struct pg_gather
         *gather; /* NULL = none; else params[0] is the key, and PG_SHARED is set */
+    struct pg_loan *loan; /* NULL = none; else pg_pool_run() hands it to pg_loan_run() (pg/loan.h) */
     const struct pg_prelude *prelude; /* NULL = none; not looked at in a loan */
     /*
      * NULL = always wanted. Else a read that waits while it is true is not sent: it ends with

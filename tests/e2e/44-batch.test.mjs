@@ -17,7 +17,7 @@ let lab;
 before(async () => {
     lab = await startLab({
         'api.batch.max': MAX, 'server.workers': 1, 'server.answer.max': '256KiB',
-        'database.pool.min': 1, 'database.pool.max': 2, 'database.pool.acquire_timeout': '60s',
+        'api.batch.transaction_max': '1s', 'database.pool.min': 1, 'database.pool.max': 2, 'database.pool.acquire_timeout': '60s',
     }, { prepare: `
         CREATE TABLE lab.batch (id integer PRIMARY KEY, note text);
         INSERT INTO lab.batch VALUES (1, 'hidden for POST only');
@@ -161,6 +161,69 @@ test('writes: each is a transaction of its own, with its own body', async () => 
     const [refused] = responses.filter(({ status }) => status === 409);
     assert.equal(refused.body.code, '23505');
     assert.deepEqual(statuses(await batch([1, 2, 4, 5].map((id) => ({ method: 'DELETE', path: `/api/v1/notes/${id}` })))), [200, 200, 200, 404]);
+});
+
+const transaction = (requests, options) => post({ requests, transaction: true }, options);
+const note = (id, text = {}) => ({ method: 'POST', path: '/api/v1/notes', body: { id, note: text } });
+const noteIds = async () => (await lab.hasten.get('/api/v1/notes?sort=id&limit=100', { token })).body.data.map(({ id }) => id);
+
+test('a transaction: in their order, each sees what those before it wrote, and all of it stays', async () => {
+    const before = await noteIds();
+    const { status, body, headers } = await transaction([note(501), { path: '/api/v1/notes/501' },
+        { id: 'd', method: 'DELETE', path: '/api/v1/notes/501' }, note(502, { is: 'kept' }), { path: '/api/v1/notes?id[in]=501,502' }]);
+    assert.equal(status, 200);
+    assert.equal(body.committed, true);
+    assert.deepEqual(statuses(body.responses), [201, 200, 200, 201, 200]);
+    assert.deepEqual(body.responses[4].body.data, [{ id: 502, note: { is: 'kept' } }]);
+    assert.equal(body.responses[2].id, 'd');
+    assert.deepEqual(await noteIds(), [...before, 502]);
+    assert.equal(headers.get('content-type'), 'application/json');
+    await lab.hasten.get('/api/v1/notes/502', { method: 'DELETE', token });
+});
+
+test('a transaction: one that fails undoes all, those behind it are not begun', async () => {
+    const before = await noteIds();
+    for (const [bad, expected] of [
+        [note(601), 409], [{ path: '/api/v1/notes/9999' }, 404], [{ path: '/elsewhere' }, 400], [{ path: '/api/v1/asleep' }, 400],
+        [{ path: '/api/v1/notes?limit=0', headers: { accept: 'text/csv' } }, 400],
+        [{ ...note(602), headers: { 'idempotency-key': 'a' } }, 400],
+        [{ method: 'DELETE', path: '/api/v1/notes?id[gte]=0&max-affected=0' }, 400],
+    ]) {
+        const { status, body } = await transaction([note(601), bad, note(603)]);
+        assert.equal(status, expected, JSON.stringify(body));
+        assert.equal(body.committed, false);
+        assert.deepEqual(statuses(body.responses), [424, expected, 424]);
+        assert.equal(body.responses[0].body.code, 'rolled_back');
+        assert.deepEqual(await noteIds(), before);
+    }
+    assert.equal((await post({ requests: [], transaction: true })).status, 400);
+    assert.equal((await post({ requests: [note(1)], transaction: 1 })).status, 400);
+    assert.equal((await post({ requests: [], transaction: true }, { headers: { 'idempotency-key': 'x' } })).status, 400);
+});
+
+test('a transaction: who asks is the caller of each, and a refusal of COMMIT is the answer', async () => {
+    await lab.sql(`CREATE TABLE lab.late (id integer PRIMARY KEY DEFERRABLE INITIALLY DEFERRED);
+        GRANT SELECT, INSERT ON lab.late TO member`);
+    await waitUntil(async () => (await lab.hasten.get('/api/v1/late', { token })).status === 200);
+    const late = { method: 'POST', path: '/api/v1/late', body: { id: 1 } };
+    const refused = await transaction([late, late]);
+    assert.equal(refused.status, 409, refused.text);
+    assert.equal(refused.body.code, '23505');
+    const own = await transaction([note(701), { ...note(702), headers: { authorization: `Bearer ${sign({ role: 'viewer' }, SECRET)}` } }]);
+    assert.equal(own.status, 403, own.text);
+    assert.deepEqual(statuses(own.body.responses), [424, 403]);
+    assert.deepEqual(await noteIds(), []);
+});
+
+test('a transaction that lasts too long is undone', async () => {
+    await lab.sql(`CREATE FUNCTION lab.dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(5); RETURN NEW; END';
+        CREATE TABLE lab.dawdled (id integer PRIMARY KEY); GRANT SELECT, INSERT ON lab.dawdled TO member;
+        CREATE TRIGGER dawdle BEFORE INSERT ON lab.dawdled FOR EACH ROW EXECUTE FUNCTION lab.dawdle()`);
+    await waitUntil(async () => (await lab.hasten.get('/api/v1/dawdled', { token })).status === 200);
+    const { status, body } = await transaction([note(801), { method: 'POST', path: '/api/v1/dawdled', body: { id: 1 } }]);
+    assert.equal(status, 504, JSON.stringify(body));
+    assert.deepEqual(statuses(body.responses), [424, 504]);
+    assert.deepEqual(await noteIds(), []);
 });
 
 test('what is no batch is refused whole, with the place', async () => {
