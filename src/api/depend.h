@@ -55,6 +55,14 @@ hs_status api_depend_read(const struct api_model *model, const struct pg_depend 
                           struct hs_arena *arena, struct api_depend *ret, struct hs_err *reterr)
     hs_must_check;
 
+/*
+ * Registers the columns by which the answers of each table are told apart most often, its key and what its policies
+ * compare with claims, so that the first answer of all can be kept. Of the first DEPEND_PREPARED_MAX tables: there is
+ * room for so many sets of columns only, and the rest must serve what is really asked.
+ */
+enum { DEPEND_PREPARED_MAX = 256 };
+void api_depend_prepare(const struct api_model *model, struct cache_state *state);
+
 /* ---- as whom ---- */
 
 /*

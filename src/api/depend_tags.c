@@ -309,6 +309,43 @@ static void reserve_shapes(struct depend_work *w, const struct pg_relation *rela
     (void)find_shape(w, table, &chosen);
 }
 
+/* The columns that policies pin for a role, whoever of it asks. */
+static void choose_of_policies(struct chosen *chosen, const struct pg_relation *relation,
+                               uint64_t role, struct depend_pin *pins)
+{
+    for (size_t i = 0; relation->has_rls && i < relation->n_narrow; i++) {
+        const struct pg_column *column = relation->narrow[i].column;
+        bool is_new = (relation->narrow[i].roles & role) && is_fit(column);
+
+        for (size_t j = 0; j < chosen->n; j++)
+            is_new = is_new && chosen->pins[j]->column != column;
+        if (!is_new || chosen->n == CACHE_COLUMNS_MAX)
+            continue;
+        pins[chosen->n].column = column;
+        choose(chosen, &pins[chosen->n]);
+    }
+}
+
+void api_depend_prepare(const struct api_model *model, struct cache_state *state)
+{
+    struct depend_work w = {.model = model, .state = state};
+
+    for (size_t i = 0; i < model->n_tables && i < DEPEND_PREPARED_MAX; i++) {
+        const struct pg_relation *relation = model->tables[i].pg;
+        bool is_table = relation->relkind == 'r' || relation->relkind == 'p';
+
+        if (!is_table || !relation->depend.is_known || relation->depend.reads_itself)
+            continue;
+        for (size_t role = 0; role < model->catalog->n_roles; role++) {
+            struct depend_pin pins[CACHE_COLUMNS_MAX] = {{.column = NULL}};
+            struct chosen of_policies = {.n = 0};
+
+            choose_of_policies(&of_policies, relation, UINT64_C(1) << role, pins);
+            reserve_shapes(&w, relation, cache_table(state, relation->oid), &of_policies);
+        }
+    }
+}
+
 static bool add_narrow(struct depend_work *w, const struct pg_relation *relation, uint32_t table,
                        const struct depend_pins *pins)
 {

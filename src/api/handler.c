@@ -100,6 +100,8 @@ void api_worker_set_model(struct api_worker *worker, struct api_model *model)
     worker->hold = hold;
     if (worker->memo)
         api_memo_clear(worker->memo);
+    if (worker->cache)
+        api_depend_prepare(model, worker->cache->state);
 }
 
 bool api_worker_has_model(const struct api_worker *worker)

@@ -58,6 +58,15 @@ test('asked twice: a miss, then a hit with the same bytes and an age', async () 
     assert.equal(text, hit.text);
 });
 
+test('the first answer of each table is kept already: a miss, a hit', async () => {
+    const token = member(2);
+    for (const [path, options] of [['services/2'], ['branches/2'], ['services?limit=3'], ['clients?limit=3', { token }],
+        ['appointments?limit=2', { token }]]) {
+        const answers = [await get(path, options), await get(path, options)];
+        assert.deepEqual(answers.map((answer) => `${answer.status} ${said(answer)}`), ['200 MISS', '200 HIT'], path);
+    }
+});
+
 test('an UPDATE behind hasten\'s back: the next answer is the new one, and others stay', async () => {
     await kept('notes/2');
     await kept('notes/3');
