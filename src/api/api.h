@@ -46,6 +46,7 @@ struct api_rules {
     hs_us ttl_list; /* cache.ttl.*; 0 = not kept */
     hs_us ttl_item;
     hs_us ttl_user;
+    hs_us ttl_analytics;
     hs_us write_wait;     /* cache.write_wait */
     bool honour_requests; /* cache.honour_requests */
     bool serves_stale;    /* cache.stale_if_error; how old is the store's to judge */
@@ -57,6 +58,8 @@ struct api_rules {
         bool uncached;
     } compress; /* server.compress.* */
 };
+
+struct named_source;
 
 struct api_setup {
     struct hs_str path; /* api.path */
@@ -72,6 +75,8 @@ struct api_setup {
     const struct hs_str *cache_tables; /* cache.tables rows */
     size_t n_cache_tables;
     char cursor_key[32];
+    const struct named_source *named; /* files of named queries, api.queries */
+    size_t n_named;
     uint64_t generation; /* of the cache's catalog, read before the catalog was; 0 without a cache */
 };
 

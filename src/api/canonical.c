@@ -136,9 +136,25 @@ static void form_values(struct tree_node *node, struct hs_arena *arena)
         form_values(child, arena);
 }
 
+bool api_where_is_plain(const struct tree_node *where)
+{
+    if (!where)
+        return true;
+    if (where->kind == TREE_EXISTS)
+        return false;
+    if (where->kind == TREE_COMPARE)
+        return where->column && !where->made && where->quantifier == TREE_ONE;
+    for (const struct tree_node *child = where->first; child; child = child->next) {
+        if (!api_where_is_plain(child))
+            return false;
+    }
+    return true;
+}
+
+/* Where conditions are not told apart by what compare_nodes() looks at, they stay as they are. */
 void api_canonical(struct tree_select *tree, struct hs_arena *arena)
 {
-    if (tree->where) {
+    if (tree->where && api_where_is_plain(tree->where)) {
         form_values(tree->where, arena);
         order_node(tree->where);
     }

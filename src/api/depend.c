@@ -38,8 +38,27 @@ static void check_value(struct depend_work *w, const struct pg_column *column, s
                        " may mean another one when it is read again");
 }
 
+/*
+ * What is made from a row: a way into JSON and casts give the same from the same row. A function may do anything,
+ * and a text may become another instant each time, unless an instant is what it was.
+ */
+static void check_made(struct depend_work *w, const struct tree_value *made)
+{
+    if (!made)
+        return;
+    if (made->function)
+        depend_fail(w, "what a computed field reads is not known");
+    if (made->cast && !api_value_is_fixed(made->cast, HS_STR("?")) &&
+        (!made->column || made->n_steps || api_value_is_fixed(made->column->type, HS_STR("?"))))
+        depend_fail(w, "a text may be cast to another instant when it is read again");
+}
+
 static void check_filter(struct depend_work *w, const struct tree_node *node)
 {
+    if (node->kind == TREE_COMPARE && node->made)
+        check_made(w, node->made);
+    if (node->kind == TREE_COMPARE && !node->column)
+        return;
     if (node->kind != TREE_COMPARE) {
         for (const struct tree_node *child = node->first; child; child = child->next)
             check_filter(w, child);
@@ -113,16 +132,55 @@ static void check_relation(struct depend_work *w, const struct pg_relation *rela
         depend_fail_at(w, "foreign table ", relation->quoted, " is in no change stream");
 }
 
+static void check_join(struct depend_work *w, const struct tree_join *join)
+{
+    if (join->function)
+        depend_fail(w, "what a computed relationship reads is not known");
+    if (join->via)
+        check_relation(w, join->via);
+}
+
 static void check_tree(struct depend_work *w, const struct tree_select *tree)
 {
+    if (tree->call || tree->write)
+        depend_fail(w, "its rows come from a function or a write");
     check_relation(w, tree->relation);
+    for (size_t i = 0; i < tree->n_fields; i++)
+        check_made(w, tree->fields[i]->value);
+    for (size_t i = 0; i < tree->n_order; i++)
+        check_made(w, tree->order[i].made);
     if (tree->where)
         check_filter(w, tree->where);
     check_position(w, tree);
     if (tree->count != TREE_COUNT_NONE && sql_count_how(tree) == SQL_COUNT_ESTIMATE)
         depend_fail(w, "an estimated count is the planner's, which changes at any time");
-    for (const struct tree_embed *e = tree->embeds; e; e = e->next)
+    for (const struct tree_embed *e = tree->embeds; e; e = e->next) {
+        check_join(w, e->join);
         check_tree(w, e->select);
+    }
+}
+
+/*
+ * Is it made of rows of its relation by plain conditions, with related rows that only stand beside them? Then pins
+ * say what it depends on. All else depends on whole tables.
+ */
+static bool is_plain(const struct tree_select *tree)
+{
+    if (!api_where_is_plain(tree->where))
+        return false;
+    for (const struct tree_embed *e = tree->embeds; e; e = e->next) {
+        if (e->is_inner || e->is_hidden || e->is_spread || e->join->via || !is_plain(e->select))
+            return false;
+    }
+    return true;
+}
+
+static void add_via(struct depend_work *w, const struct pg_relation *via)
+{
+    struct depend_pins pins;
+
+    depend_pin_policies(w, via, &pins);
+    depend_add_relation(w, via, &pins);
 }
 
 static void add_tree(struct depend_work *w, const struct tree_select *tree)
@@ -130,10 +188,14 @@ static void add_tree(struct depend_work *w, const struct tree_select *tree)
     struct depend_pins pins;
 
     depend_pin_policies(w, tree->relation, &pins);
-    depend_pin_filters(w, tree->where, &pins);
+    if (!w->is_coarse)
+        depend_pin_filters(w, tree->where, &pins);
     depend_add_relation(w, tree->relation, &pins);
-    for (const struct tree_embed *e = tree->embeds; w->to->is_known && e; e = e->next)
+    for (const struct tree_embed *e = tree->embeds; w->to->is_known && e; e = e->next) {
+        if (e->join->via)
+            add_via(w, e->join->via);
         add_tree(w, e->select);
+    }
 }
 
 static void add_item(struct depend_work *w, const struct api_table *table, const char *const *key)
@@ -194,6 +256,7 @@ hs_status api_depend_tree(const struct api_model *model, const struct tree_selec
     struct depend_work w = begin(model, who, state, arena, ret);
 
     check_tree(&w, tree);
+    w.is_coarse = !is_plain(tree);
     if (ret->is_known) {
         do
             add_tree(&w, tree);

@@ -27,6 +27,9 @@ bool api_value_form(const struct pg_type *type, struct hs_str text, struct hs_ar
 bool api_value_next(struct hs_str literal, char delim, size_t *at, struct hs_arena *arena,
                     struct hs_str *ret_element);
 
+/* Does every condition compare a column as it is with one value or list? What is more is not told apart here. */
+bool api_where_is_plain(const struct tree_node *where);
+
 /* ---- claims (callers.c) ---- */
 
 enum { API_CLAIMS_MAX = 64 }; /* of a catalog: each has a bit */

@@ -397,12 +397,31 @@ static uint32_t followed_table(struct depend_work *w, uint32_t oid)
     return CACHE_NO_INDEX;
 }
 
+static const struct pg_relation *plain_of(const struct pg_depend *reads, uint32_t oid)
+{
+    for (size_t i = 0; i < reads->n_plain; i++) {
+        if (reads->plain[i]->oid == oid)
+            return reads->plain[i];
+    }
+    return NULL;
+}
+
+/* Of a table that only the statement itself reads: the rows that its policies leave to the caller. */
+static bool add_policies(struct depend_work *w, const struct pg_relation *plain, uint32_t table)
+{
+    struct depend_pins pins;
+
+    depend_pin_policies(w, plain, &pins);
+    return add_narrow(w, plain, table, &pins);
+}
+
 void depend_add_tables(struct depend_work *w, const struct pg_depend *reads)
 {
     for (size_t i = 0; w->to->is_known && i < reads->n_tables; i++) {
         uint32_t table = followed_table(w, reads->tables[i]);
+        const struct pg_relation *plain = plain_of(reads, reads->tables[i]);
 
-        if (table != CACHE_NO_INDEX)
+        if (table != CACHE_NO_INDEX && !(plain && add_policies(w, plain, table)))
             add_tag(w, cache_tag_table(w->state, table));
     }
 }

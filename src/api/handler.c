@@ -14,6 +14,7 @@
 #include "api/explain.h"
 #include "api/kept.h"
 #include "api/memo.h"
+#include "api/named_int.h"
 #include "api/settle.h"
 #include "api/stream.h"
 #include "api/url.h"
@@ -275,23 +276,23 @@ void api_explain_pg(const struct api_request *r, struct hs_err *err)
         explain_forbidden(r, err);
 }
 
-/* Would it fail again, a moment later? Not for want of a server, of room in it, or of luck (classes 08, 40, 53, 57P). */
-static bool is_lasting(const struct hs_err *err)
+bool api_is_lasting(const struct hs_err *err)
 {
     return err->sqlstate[0] && strncmp(err->sqlstate, "08", 2) != 0 &&
            strncmp(err->sqlstate, "40", 2) != 0 && strncmp(err->sqlstate, "53", 2) != 0 &&
            strncmp(err->sqlstate, "57P", 3) != 0;
 }
 
-static void reply_pg_error(struct api_request *r, const struct hs_err *cause)
+void api_reply_pg_error(struct api_request *r, const struct hs_err *cause)
 {
     struct http_req *req = r->req;
     struct hs_err err = *cause;
 
     if (api_kept_stale(r, cause))
         return;
-    api_explain_pg(r, &err);
-    api_kept_fail(r, is_lasting(cause));
+    if (!r->named)
+        api_explain_pg(r, &err);
+    api_kept_fail(r, api_is_lasting(cause));
     api_hold_release(r->hold);
     http_reply_error(req, &err);
 }
@@ -308,7 +309,7 @@ static void on_done(struct pg_query *query, const struct pg_rows *rows, const st
     HS_OBJ(r, API_REQUEST_MAGIC);
     req->pg_us += hs_now_us() - r->submitted_at;
     if (err) {
-        reply_pg_error(r, err);
+        api_reply_pg_error(r, err);
         return;
     }
     out = http_req_scratch(req);
@@ -533,6 +534,13 @@ hs_status api_request_start(struct api_worker *worker, struct http_req *req, str
     r->hold = worker->hold;
     r->explain = explain;
     r->words = http_req_header(req, HS_STR("accept"));
+    if (api_named_is(r->hold->model, rest)) {
+        r->hold->uses++;
+        status = api_named_start(r, reterr);
+        if (status)
+            api_hold_release(r->hold);
+        return status;
+    }
     status = find_table(r, hs_str_sub(rest, 0, slash), reterr);
     if (status)
         return status;

@@ -21,6 +21,7 @@ struct api_callers;
 struct api_memo;
 struct api_settling;
 struct api_kept;
+struct api_named;
 
 struct api_worker {
     uint32_t magic;
@@ -54,6 +55,7 @@ struct api_request {
     /* What of the request beside statement and caller decides how the answer looks, for its key; empty: the usual form. */
     struct hs_str form;
     struct hs_str words; /* of its header, what leads to that form: a memo holds for the same words only */
+    const struct api_named *named;  /* of a named query; NULL = it is none */
     const struct pg_depend *depend; /* what the statement reads, where it is not made from ask.tree; else NULL */
     hs_us ttl;                      /* with depend: how long its answer may be kept */
     const struct sql_statement *statement;
@@ -115,6 +117,8 @@ hs_status api_make_columns(struct api_request *r, struct hs_err *reterr) hs_must
 hs_status api_comment(struct api_request *r, struct hs_err *reterr) hs_must_check;
 /* Puts r->query.comment, if there is one, into the text: a loan looks at no comments and prepares nothing. */
 hs_status api_comment_text(struct api_request *r, struct hs_err *reterr) hs_must_check;
+/* The database has refused a read: answers with an old answer where there may be one, else with the error. */
+void api_reply_pg_error(struct api_request *r, const struct hs_err *cause);
 /* What PostgreSQL said, where the shape of the request explains it better. */
 void api_explain_pg(const struct api_request *r, struct hs_err *err);
 
@@ -154,6 +158,9 @@ void api_batch_run(struct api_worker *worker, struct http_req *req);
 /* Can a request be answered at all? HS_E_PG_DOWN (no catalog yet), HS_E_NO_TOKEN (no caller) */
 hs_status api_check_ready(const struct api_worker *worker, const struct http_req *req,
                           struct hs_err *reterr) hs_must_check;
+
+/* Would it fail again, a moment later? Not for want of a server, of room in it, or of luck (classes 08, 40, 53, 57P). */
+bool api_is_lasting(const struct hs_err *err);
 
 /* Answers for a body whose buffer has failed: too long for server.answer.max, or no memory. */
 void api_reply_failed(struct http_req *req, const struct hs_buf *body);

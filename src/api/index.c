@@ -7,6 +7,7 @@
  * read is decided by PostgreSQL at each request.
  */
 #include "api/index_int.h"
+#include "api/named_int.h"
 #include "api/url.h"
 #include "core/json.h"
 
@@ -160,7 +161,10 @@ void api_tables_write(const struct api_model *model, struct hs_str role, struct 
         hs_buf_add_lit(out, ",\"search\":");
         hs_buf_add(out, api_listing_can_search(&l, table) ? HS_STR("true}") : HS_STR("false}"));
     }
-    hs_buf_add_lit(out, "]}");
+    hs_buf_add_char(out, ']');
+    if (model->n_named)
+        api_named_write(model, l.reader, out);
+    hs_buf_add_char(out, '}');
 }
 
 static void write_json(const struct api_listing *l)
@@ -179,7 +183,10 @@ static void write_json(const struct api_listing *l)
         api_listing_add_path(l, table);
         hs_buf_add_lit(out, "\"}");
     }
-    hs_buf_add_lit(out, "]}");
+    hs_buf_add_char(out, ']');
+    if (l->model->n_named)
+        api_named_write(l->model, l->reader, out);
+    hs_buf_add_char(out, '}');
 }
 
 /* ---- "/" ---- */

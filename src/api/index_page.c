@@ -10,6 +10,7 @@
  * a name must stand in a URL as it is.
  */
 #include "api/index_int.h"
+#include "api/named_int.h"
 
 /* The hash in the policy is of this text; a test computes it again and says what it should be. */
 #define STYLE                                                                                         \
@@ -335,6 +336,65 @@ static void write_table(const struct api_listing *l, const struct api_table *tab
     hs_buf_add_lit(out, "</article>");
 }
 
+/* ---- named queries ---- */
+
+static void write_param(const struct api_named_param *param, struct hs_buf *out)
+{
+    hs_buf_add_lit(out, "<tr><th scope=\"row\">");
+    add_code(out, param->name);
+    if (param->description.n) {
+        hs_buf_add_lit(out, "<p class=\"soft\">");
+        add_html(out, param->description);
+        hs_buf_add_lit(out, "</p>");
+    }
+    hs_buf_add_lit(out, "<td>");
+    add_html(out, param->type->name);
+    if (param->value) {
+        hs_buf_add_lit(out, "<td>");
+        add_code(out, hs_str(param->value));
+    } else {
+        hs_buf_add(out, param->has_default ? HS_STR("<td>none") : HS_STR("<td>needed"));
+    }
+}
+
+static void write_query(const struct api_listing *l, const struct api_named *named)
+{
+    struct hs_buf *out = l->out;
+
+    hs_buf_printf(out, "<article><h3><code>%s %.*s/q/%.*s</code></h3>",
+                  named->methods & HTTP_GET ? "GET" : "POST", HS_FMT(l->model->path),
+                  HS_FMT(named->name));
+    if (named->description.n) {
+        hs_buf_add_lit(out, "<p class=\"soft\">");
+        add_html(out, named->description);
+        hs_buf_add_lit(out, "</p>");
+    }
+    if (named->fault.status)
+        hs_buf_add_lit(out, "<p>It cannot be run at present; ask for it to learn why.</p>");
+    if (named->n_params) {
+        hs_buf_add_lit(out, "<table><thead><tr><th scope=\"col\">Parameter<th scope=\"col\">Type"
+                            "<th scope=\"col\">Default</thead><tbody>");
+        for (size_t i = 0; i < named->n_params; i++)
+            write_param(&named->params[i], out);
+        hs_buf_add_lit(out, "</tbody></table>");
+    }
+    hs_buf_add_lit(out, "</article>");
+}
+
+static void write_queries(const struct api_listing *l)
+{
+    bool is_first = true;
+
+    for (size_t i = 0; i < l->model->n_named; i++) {
+        if (!api_named_is_for(&l->model->named[i], l->reader))
+            continue;
+        if (is_first)
+            hs_buf_add_lit(l->out, "<h2 id=\"queries\">Named queries</h2>");
+        is_first = false;
+        write_query(l, &l->model->named[i]);
+    }
+}
+
 /* ---- the page ---- */
 
 static void write_header(const struct api_listing *l, const struct http_req *req)
@@ -366,5 +426,6 @@ void api_index_page_write(const struct api_listing *l, const struct http_req *re
     if (!n)
         hs_buf_add_lit(out, "<p>None. GRANT the role SELECT on a table, or send a token of a role "
                             "that may read some.</p>");
+    write_queries(l);
     hs_buf_add_lit(out, "</section>" PAGE_ASK "</main></body></html>");
 }

@@ -13,6 +13,7 @@
 #include "api/model.h"
 
 #include "api/comment.h"
+#include "api/named.h"
 #include "core/hash.h"
 #include "core/json.h"
 #include "core/mem.h"
@@ -406,6 +407,8 @@ static hs_status build_all(struct api_build *build, const struct api_setup *setu
         status = api_build_relations(build, setup, reterr);
     if (!status)
         status = api_build_kept(build, reterr);
+    if (!status)
+        status = api_build_named(build, reterr);
     return status;
 }
 

@@ -102,6 +102,8 @@ struct api_model {
     struct api_table **by_relation; /* by position in the catalog; NULL = not served */
     uint16_t *index;                /* by name: position in tables + 1; 0 = free */
     size_t index_mask;
+    struct api_named *named; /* api/named.h */
+    size_t n_named;
     void *attached; /* api_model_attach() */
     void (*free_attached)(void *object);
 };

@@ -171,29 +171,77 @@ static void add_key(struct hs_buf *out, char before, struct hs_str key)
     hs_buf_added(out, key.n + 1);
 }
 
-static void write_row(struct api_writer *w, const struct pg_rows *rows, size_t row,
-                      const struct api_out_column *cols, size_t n_cols)
+static void write_members(struct api_writer *w, const struct pg_rows *rows, size_t row,
+                          const struct api_out_column *cols, size_t from, size_t to);
+
+/* A value that is not NULL. */
+static void write_cell(struct api_writer *w, const struct pg_rows *rows, size_t row, size_t at,
+                       const struct api_out_column *cols, struct hs_str text)
+{
+    const struct api_out_column *col = &cols[at];
+
+    if (col->is_json_ready)
+        hs_buf_add(w->out, text);
+    else if (hs_unlikely(col->is_object))
+        write_members(w, rows, row, cols, at + 1, at + 1 + col->n_inside);
+    else
+        write_or_quote(w, col->type, text);
+}
+
+/* One that is NULL, where a row has it: null, or the rows of a layer. */
+static void write_empty(struct api_writer *w, const struct pg_rows *rows, size_t row, size_t at,
+                        const struct api_out_column *cols)
+{
+    struct api_layer_walk walk;
+    size_t child;
+    char before = '[';
+
+    if (!cols[at].is_many) {
+        hs_buf_add_lit(w->out, "null");
+        return;
+    }
+    walk = api_layer_begin(w->opts->layers, rows, row, at);
+    while (api_layer_next(&walk, &child)) {
+        hs_buf_add_char(w->out, before);
+        before = ',';
+        write_members(w, rows, child, cols, at + 1, at + 1 + cols[at].n_inside);
+    }
+    hs_buf_add(w->out, before == '[' ? HS_STR("[]") : HS_STR("]"));
+}
+
+/* Objects in objects are as deep as a dialect lets relations be. */
+static void write_members(struct api_writer *w, const struct pg_rows *rows, size_t row,
+                          const struct api_out_column *cols, size_t from, size_t to)
 {
     struct hs_buf *out = w->out;
     char before = '{';
 
-    for (size_t i = 0; i < n_cols; i++) {
+    for (size_t i = from; i < to; i += 1 + cols[i].n_inside) {
         struct hs_str text = pg_rows_value(rows, row, i);
 
-        if (!text.p && w->opts->omit_nulls)
+        if (!text.p && w->opts->omit_nulls && !cols[i].is_many)
             continue;
         add_key(out, before, cols[i].key);
         before = ',';
-        if (!text.p)
-            hs_buf_add_lit(out, "null");
-        else if (cols[i].is_json_ready)
-            hs_buf_add(out, text);
+        if (text.p)
+            write_cell(w, rows, row, i, cols, text);
         else
-            write_or_quote(w, cols[i].type, text);
+            write_empty(w, rows, row, i, cols);
     }
     if (before == '{')
         hs_buf_add_char(out, '{');
     hs_buf_add_char(out, '}');
+}
+
+static size_t row_at(const struct api_rows_opts *opts, size_t i)
+{
+    return opts->layers ? api_layers_row(opts->layers, i) : i;
+}
+
+static void write_row(struct api_writer *w, const struct pg_rows *rows, size_t row,
+                      const struct api_out_column *cols, size_t n_cols)
+{
+    write_members(w, rows, row_at(w->opts, row), cols, 0, n_cols);
 }
 
 void api_rows_write(struct hs_buf *out, const struct pg_rows *rows, size_t from, size_t to,
@@ -223,6 +271,22 @@ void api_row_write(struct hs_buf *out, const struct pg_rows *rows, size_t row,
     HS_BUG_ON(n_cols > pg_rows_columns(rows) || row >= pg_rows_count(rows));
     writer_init(&w, out, opts);
     write_row(&w, rows, row, cols, n_cols);
+    writer_fini(&w);
+}
+
+void api_cell_write(struct hs_buf *out, const struct pg_rows *rows, size_t row, size_t at,
+                    const struct api_out_column *cols, const struct api_rows_opts *opts)
+{
+    struct api_writer w;
+    struct hs_str text;
+
+    row = row_at(opts, row);
+    text = pg_rows_value(rows, row, at);
+    writer_init(&w, out, opts);
+    if (text.p)
+        write_cell(&w, rows, row, at, cols, text);
+    else
+        write_empty(&w, rows, row, at, cols);
     writer_fini(&w);
 }
 

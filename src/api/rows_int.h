@@ -29,4 +29,15 @@ bool api_write_array(struct api_writer *w, const struct pg_type *type, struct hs
 bool api_write_composite(struct api_writer *w, const struct pg_type *type, struct hs_str text,
                          unsigned depth) hs_must_check;
 
+/* The elements of one is_many column of one row (rows_layers.c). */
+struct api_layer_walk {
+    const struct api_layers *layers;
+    size_t next;
+};
+
+struct api_layer_walk api_layer_begin(const struct api_layers *layers, const struct pg_rows *rows,
+                                      size_t row, size_t column);
+/* false: no more. */
+bool api_layer_next(struct api_layer_walk *walk, size_t *ret_row);
+
 #endif

@@ -65,7 +65,11 @@ void sql_column(struct sql_writer *w, struct sql_source from, const struct pg_co
 {
     write_alias(w, from.alias);
     hs_buf_add_char(w->out, '.');
-    if (from.is_exported)
+    if (hs_unlikely(from.layer)) {
+        hs_buf_add_char(w->out, 'h');
+        hs_buf_add_u64(w->out, from.layer);
+    }
+    if (from.is_exported || from.layer)
         write_export_name(w, column);
     else
         hs_buf_add(w->out, column->quoted);
@@ -223,6 +227,16 @@ static void write_union_page(struct sql_writer *w, struct page *page)
 
 /* ---- the statement ---- */
 
+/* Are there fewer rows than the relation has, whatever the filter says? */
+static bool is_narrowed(const struct tree_select *tree)
+{
+    const struct tree_embed *e = tree->embeds;
+
+    while (e && !e->is_inner)
+        e = e->next;
+    return e || tree->call || tree->write;
+}
+
 enum sql_count_kind sql_count_how(const struct tree_select *tree)
 {
     const struct pg_relation *r = tree->relation;
@@ -232,7 +246,7 @@ enum sql_count_kind sql_count_how(const struct tree_select *tree)
     if (tree->count == TREE_COUNT_EXACT)
         return SQL_COUNT_EXACT;
     /* Under row-level security the statistics would tell of rows that the caller may not see. */
-    if (is_stored && !is_filtered && !r->has_rls && r->rows_estimate >= 0.0)
+    if (is_stored && !is_filtered && !is_narrowed(tree) && !r->has_rls && r->rows_estimate >= 0.0)
         return SQL_COUNT_ESTIMATE;
     return SQL_COUNT_BOUNDED;
 }
@@ -405,6 +419,11 @@ hs_status sql_write(struct tree_select *tree, bool with_order, struct hs_buf *sc
 
     *ret_statement = (struct sql_statement){0};
     hs_buf_clear(scratch);
+    if (tree->with_columns) {
+        hs_status status = sql_write_wide(&w, tree, ret_statement, reterr);
+
+        return status ? status : sql_finish(&w, ret_statement, reterr);
+    }
     if (tree->position) {
         page.branches = HS_NEW_ARRAY(arena, 2 * tree->n_order + 1, struct sql_branch);
         if (!page.branches)

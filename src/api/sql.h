@@ -10,6 +10,7 @@
 #ifndef API_SQL_H
 #define API_SQL_H
 
+#include "api/rows.h"
 #include "api/tree.h"
 
 enum sql_count_kind {
@@ -38,12 +39,28 @@ struct sql_statement {
     size_t row_column;   /* has_count: NULL where there is no row, only the number */
     bool has_version;
     size_t version_column; /* has_version: the row's xmin */
+    /*
+     * Of a tree with_columns: how the first n_columns result columns become JSON (n_embeds is 0). With a count that
+     * was asked for, has_count is false where nothing can be cut off: there are as many as rows.
+     */
+    const struct api_out_column *columns;
+    size_t n_columns;
+    /*
+     * Of a tree with_layers: to-many rows are rows of the result, too. api_layers_read() tells them apart; what is
+     * said here of a row, such as count_column, is said of its api_layers_row().
+     */
+    bool has_layers;
+    size_t number_column;
+    bool has_inserted; /* of an upsert */
+    size_t
+        inserted_column; /* has_inserted: true where the row is new, false where it was there before */
 };
 
 /*
  * Writes `tree` (its `param` numbers are set) into arena memory, by way of the scratch buffer.
- *   with_order  also select the order's columns, for cursors
- *   errors      HS_E_MEMORY, HS_E_LIMIT
+ *   with_order  also select the order's columns, for cursors; not of a tree with_columns
+ *   errors      HS_E_MEMORY, HS_E_BAD_PARAMETER (too much for one statement, or a limited write to what has no
+ *               primary key)
  */
 hs_status sql_write(struct tree_select *tree, bool with_order, struct hs_buf *scratch,
                     struct hs_arena *arena, struct sql_statement *ret_statement,

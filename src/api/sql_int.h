@@ -29,6 +29,8 @@ struct sql_writer {
 struct sql_source {
     unsigned alias;
     bool is_exported;
+    size_t
+        layer; /* > 0: what the rows of that layer need to be found, shown as h<layer>c<number> */
 };
 
 /* A new parameter's number. */
@@ -83,6 +85,171 @@ void sql_position_params(struct sql_writer *w, const struct tree_select *tree);
 /* What was written, as a statement in the arena. Errors: those of sql_write(). */
 hs_status sql_finish(const struct sql_writer *w, struct sql_statement *st, struct hs_err *reterr)
     hs_must_check;
+
+/* ---- values (sql_value.c) ---- */
+
+/* The type of what is made; one that PostgreSQL chooses may have no name (`sql` is empty). */
+const struct pg_type *sql_value_type(const struct tree_value *value);
+const struct pg_type *sql_field_type(const struct tree_field *field);
+bool sql_field_is_aggregate(const struct tree_field *field);
+void sql_value(struct sql_writer *w, struct sql_source from, const struct tree_value *value);
+/* The value; the column where it is NULL. */
+void sql_column_or_value(struct sql_writer *w, struct sql_source from,
+                         const struct pg_column *column, const struct tree_value *value);
+/* The whole row, as the argument of a function. */
+void sql_row(struct sql_writer *w, struct sql_source from);
+/* E'...' */
+void sql_literal(struct sql_writer *w, struct hs_str s);
+
+/* ---- outputs of a described select (sql_output.c) ---- */
+
+struct sql_output {
+    struct hs_str key;
+    struct hs_str alias;
+    const struct pg_type *type; /* NULL where is_json */
+    bool is_json;
+    bool
+        is_object; /* its members are the n_inside outputs behind it; its own value is NULL if there is none */
+    size_t n_inside; /* is_object, is_many */
+    bool
+        is_many; /* a layer: rows of the result whose value here is the number of the row they belong to */
+    bool is_aggregate;
+    size_t layer; /* on whose rows it has its value */
+};
+
+struct sql_layer {
+    struct tree_embed *embed;
+    size_t parent;
+    size_t at; /* of its output; the members follow */
+};
+
+struct sql_outputs {
+    struct sql_output *of;
+    size_t n;
+    bool is_layered;
+    size_t layer;             /* while they are listed */
+    struct sql_layer *layers; /* [1 .. n_layers]; 0 is the rows themselves */
+    size_t n_layers;
+};
+
+enum sql_names { SQL_UNNAMED, SQL_NAMED /* by the dialect's names */, SQL_NUMBERED /* a1, a2 */ };
+
+/* flat: related rows may be columns. false: no memory. */
+bool sql_outputs_list(struct sql_writer *w, const struct tree_select *tree, bool is_flat,
+                      struct sql_outputs *ret_outputs);
+/* The same where to-many embeds may be layers. */
+bool sql_outputs_list_layers(struct sql_writer *w, const struct tree_select *tree,
+                             struct sql_outputs *ret_outputs);
+/* The outputs of one layer, the first of them at `at`, a comma before each; those of deeper layers are left out. */
+void sql_outputs_write_layer(struct sql_writer *w, struct sql_source from, struct tree_select *tree,
+                             const struct sql_outputs *outputs, size_t at, enum sql_names names);
+/* Its embeds have been numbered. */
+void sql_outputs_write(struct sql_writer *w, struct sql_source from, struct tree_select *tree,
+                       bool is_flat, const struct sql_outputs *outputs, enum sql_names names);
+/* " GROUP BY 1, 3", where it is grouped. */
+void sql_group(struct sql_writer *w, const struct tree_select *tree,
+               const struct sql_outputs *outputs);
+/* (SELECT ...), one value of JSON. */
+void sql_json(struct sql_writer *w, struct sql_source here, struct tree_embed *e);
+/* SELECT ... AS a1, ...: one row. */
+void sql_spread(struct sql_writer *w, struct sql_source here, struct tree_embed *e);
+/* One row or none, its columns as they are: a join suffices. */
+bool sql_is_joined(const struct tree_embed *e);
+/* Is it a join in the select `tree`? */
+bool sql_embed_is_joined(const struct tree_select *tree, const struct tree_embed *e, bool is_flat);
+bool sql_embed_is_lateral(const struct tree_embed *e);
+
+/* ---- related rows of a described select (sql_join.c) ---- */
+
+/* Gives each its alias, so that the select list can name them. */
+void sql_number_embeds(struct sql_writer *w, const struct tree_select *tree);
+/* The joins that its outputs need. is_cut: the rows here are chosen already. */
+void sql_joins(struct sql_writer *w, struct sql_source here, struct tree_select *tree, bool is_flat,
+               bool is_cut);
+/*
+ * Each column of the order that is a related row's gets the alias of a join: is_joined: those of its outputs are
+ * there. Before sql_order_value() and sql_order_sources(), which writes the joins that are missing.
+ */
+void sql_order_number(struct sql_writer *w, const struct tree_select *tree, bool is_joined,
+                      bool is_flat);
+void sql_order_sources(struct sql_writer *w, struct sql_source here,
+                       const struct tree_select *tree);
+/* What stands behind FROM. */
+void sql_target(struct sql_writer *w, struct sql_source here, struct sql_source there,
+                const struct tree_join *join, const struct pg_relation *relation);
+/* Match, filters and inner embeds of the rows there; is_joined: but for those that are joined. */
+bool sql_related(struct sql_writer *w, struct sql_source here, struct sql_source there,
+                 const struct tree_embed *e, bool is_joined, bool is_flat, struct hs_str before);
+/* " WHERE ..." of the embed's rows there. */
+void sql_conditions(struct sql_writer *w, struct sql_source here, struct sql_source there,
+                    const struct tree_embed *e);
+/* The filter and inner embeds, those left out that are joined (is_joined). false: nothing was written. */
+bool sql_choice(struct sql_writer *w, struct sql_source from, const struct tree_select *tree,
+                bool is_joined, struct hs_str before);
+void sql_exists(struct sql_writer *w, struct sql_source here, const struct tree_embed *e);
+enum sql_order_from {
+    SQL_ORDER_ROWS,
+    SQL_ORDER_PAGE,    /* a sub-select t0 that shows what is not a column of it as o1, o2, ... */
+    SQL_ORDER_NUMBERED /* one that shows all of it so */
+};
+
+void sql_order_wide(struct sql_writer *w, struct sql_source from, const struct tree_select *tree,
+                    enum sql_order_from how);
+void sql_order_value(struct sql_writer *w, struct sql_source from, const struct tree_order *order);
+bool sql_order_is_plain(const struct tree_order *order);
+
+/* ---- the described select (sql_wide.c) ---- */
+
+hs_status sql_write_wide(struct sql_writer *w, struct tree_select *tree, struct sql_statement *st,
+                         struct hs_err *reterr) hs_must_check;
+/* " LIMIT ... OFFSET ...", if it has any. */
+void sql_limit(struct sql_writer *w, const struct tree_select *tree);
+
+/* Which of a relation's columns a sub-select shows, under the names of sql_source.is_exported. */
+struct sql_exports {
+    const struct pg_column **columns;
+    size_t n;
+    bool with_row; /* the whole row, as r */
+};
+
+void sql_export(struct sql_exports *x, const struct pg_column *column);
+/* What the outputs of the select read of its rows; is_whole: also what chooses and orders them. false: no memory. */
+bool sql_exports_list(struct sql_writer *w, const struct tree_select *tree, bool is_whole,
+                      struct sql_exports *ret_exports);
+/* "t0."a" AS c1, ..."; from may itself be a sub-select. */
+void sql_exports_write(struct sql_writer *w, struct sql_source from,
+                       const struct pg_relation *relation, const struct sql_exports *exports);
+
+/* ---- layers (sql_layers.c) ---- */
+
+/* Where the rows themselves come from; the callbacks of sql_wide.c write them. */
+struct sql_top {
+    const struct tree_select *tree;
+    bool is_cut;
+    bool has_count;
+    void (*write_rows)(void *arg);  /* SELECT ... of the chosen rows, exported */
+    void (*write_count)(void *arg); /* (SELECT ... AS n ...) n */
+    void *arg;
+};
+
+/* Can each column be NULL of its type? Else it is not for layers. */
+bool sql_layers_can(const struct sql_outputs *outputs);
+/* , p0 AS (...), ... SELECT ... UNION ALL ...; is_first: WITH has not been written. */
+void sql_layers_write(struct sql_writer *w, struct tree_select *tree,
+                      const struct sql_outputs *outputs, const struct sql_top *top, bool is_first);
+
+/* ---- rows from elsewhere (sql_call.c, sql_json_write.c) ---- */
+
+/* "s"."f"(...) t0, as it stands behind FROM. */
+void sql_call(struct sql_writer *w, const struct tree_call *call);
+/* An UPDATE that sets nothing, and so is none. */
+bool sql_json_write_is_nothing(const struct tree_json_write *write);
+/* The write up to its RETURNING. */
+hs_status sql_json_write(struct sql_writer *w, struct tree_json_write *write, struct hs_err *reterr)
+    hs_must_check;
+/* Its rows tell whether they were inserted: t0.i of what is RETURNING. */
+bool sql_json_write_tells(const struct tree_json_write *write);
+void sql_json_write_inserted(struct sql_writer *w);
 
 static inline bool sql_is_desc(const struct tree_select *tree, size_t i)
 {

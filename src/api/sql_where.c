@@ -17,57 +17,108 @@
  */
 #include "api/sql_int.h"
 
+/* ---- the filter ---- */
+
+static void write_left(struct sql_writer *w, struct sql_source from, const struct tree_node *node)
+{
+    sql_column_or_value(w, from, node->column, node->made);
+}
+
+static const struct pg_type *left_type(const struct tree_node *node)
+{
+    return node->made ? sql_value_type(node->made) : node->column->type;
+}
+
+/* The value; the array of them where the node is quantified. `type` is the value's, or that of its elements. */
+static void write_right(struct sql_writer *w, const struct tree_node *node, struct hs_str type)
+{
+    bool is_quantified = node->quantifier != TREE_ONE;
+
+    if (is_quantified)
+        hs_buf_add(w->out, node->quantifier == TREE_ANY ? HS_STR("ANY(") : HS_STR("ALL("));
+    if (node->is_untyped || !type.n) {
+        hs_buf_add_char(w->out, '$');
+        hs_buf_add_u64(w->out, node->param);
+    } else {
+        sql_param_cast(w, node->param, type);
+        if (is_quantified)
+            hs_buf_add_lit(w->out, "[]");
+    }
+    if (is_quantified)
+        hs_buf_add_char(w->out, ')');
+}
+
 static void write_operator(struct sql_writer *w, struct sql_source from, struct tree_node *node,
                            struct hs_str operator)
 {
-    sql_column(w, from, node->column);
+    write_left(w, from, node);
     hs_buf_add(w->out, operator);
-    sql_param_cast(w, node->param, node->column->type->sql);
+    write_right(w, node, left_type(node)->sql);
 }
 
+/* Of patterns: the value is a text, and so must be what is compared. */
 static void write_like(struct sql_writer *w, struct sql_source from, struct tree_node *node,
                        struct hs_str operator)
 {
     enum { TEXT = 25, VARCHAR = 1043, BPCHAR = 1042 };
-    uint32_t oid = node->column->type->oid;
+    uint32_t oid = node->made ? TEXT : node->column->type->oid;
 
-    sql_column(w, from, node->column);
-    if (oid != TEXT && oid != VARCHAR && oid != BPCHAR)
+    write_left(w, from, node);
+    if (!node->is_untyped && oid != TEXT && oid != VARCHAR && oid != BPCHAR)
         hs_buf_add_lit(w->out, "::pg_catalog.text");
     hs_buf_add(w->out, operator);
-    sql_param_cast(w, node->param, HS_STR("pg_catalog.text"));
+    write_right(w, node, HS_STR("pg_catalog.text"));
 }
 
-/* A literal of ours: a configuration's name, never a request's text. */
-static void write_literal(struct sql_writer *w, struct hs_str s)
+static void write_config(struct sql_writer *w, struct tree_node *node)
 {
-    hs_buf_add_lit(w->out, "E'");
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '\'' || s.p[i] == '\\')
-            hs_buf_add_char(w->out, '\\');
-        hs_buf_add_char(w->out, s.p[i]);
+    if (!node->config.n)
+        return;
+    if (node->has_config_param && !node->config_param)
+        node->config_param = sql_param(w, node->config);
+    if (node->has_config_param) {
+        sql_param_cast(w, node->config_param, HS_STR("pg_catalog.regconfig"));
+    } else {
+        sql_literal(w, node->config);
+        hs_buf_add_lit(w->out, "::pg_catalog.regconfig");
     }
-    hs_buf_add_char(w->out, '\'');
+    hs_buf_add_lit(w->out, ", ");
 }
 
-static void write_matches(struct sql_writer *w, struct sql_source from, struct tree_node *node)
+static void write_matches(struct sql_writer *w, struct sql_source from, struct tree_node *node,
+                          struct hs_str query)
 {
-    sql_column(w, from, node->column);
-    hs_buf_add_lit(w->out, " @@ pg_catalog.websearch_to_tsquery(");
-    if (node->config.n) {
-        write_literal(w, node->config);
-        hs_buf_add_lit(w->out, "::pg_catalog.regconfig, ");
+    bool is_vector = hs_str_is(left_type(node)->name, "tsvector");
+
+    if (!is_vector) {
+        hs_buf_add_lit(w->out, "pg_catalog.to_tsvector(");
+        write_config(w, node);
     }
+    write_left(w, from, node);
+    if (!is_vector)
+        hs_buf_add_char(w->out, ')');
+    hs_buf_add_lit(w->out, " @@ pg_catalog.");
+    hs_buf_add(w->out, query);
+    hs_buf_add_char(w->out, '(');
+    write_config(w, node);
     sql_param_cast(w, node->param, HS_STR("pg_catalog.text"));
     hs_buf_add_char(w->out, ')');
 }
 
 static void write_in(struct sql_writer *w, struct sql_source from, struct tree_node *node)
 {
-    sql_column(w, from, node->column);
+    struct hs_str type = left_type(node)->sql;
+
+    write_left(w, from, node);
     hs_buf_add_lit(w->out, " = ANY(");
-    sql_param_cast(w, node->param, node->column->type->sql);
-    hs_buf_add_lit(w->out, "[])");
+    if (node->is_untyped || !type.n) {
+        hs_buf_add_char(w->out, '$');
+        hs_buf_add_u64(w->out, node->param);
+        hs_buf_add_char(w->out, ')');
+    } else {
+        sql_param_cast(w, node->param, type);
+        hs_buf_add_lit(w->out, "[])");
+    }
 }
 
 static void write_one_of(struct sql_writer *w, struct sql_source from, const struct tree_node *node)
@@ -80,72 +131,72 @@ static void write_one_of(struct sql_writer *w, struct sql_source from, const str
     hs_buf_add_lit(w->out, "])");
 }
 
+/* What is done with the words of one operator. */
+enum how { OPERATOR, PATTERN, SEARCH, LIST, OPEN_LIST, WORDS };
+
+static const struct {
+    enum how how;
+    const char *words;
+} ops[] = {
+    [TREE_EQ] = {OPERATOR, " = "},
+    [TREE_NE] = {OPERATOR, " <> "},
+    [TREE_GT] = {OPERATOR, " > "},
+    [TREE_GTE] = {OPERATOR, " >= "},
+    [TREE_LT] = {OPERATOR, " < "},
+    [TREE_LTE] = {OPERATOR, " <= "},
+    [TREE_IN] = {LIST, ""},
+    [TREE_ONE_OF] = {OPEN_LIST, ""},
+    [TREE_LIKE] = {PATTERN, " LIKE "},
+    [TREE_ILIKE] = {PATTERN, " ILIKE "},
+    [TREE_NULL] = {WORDS, " IS NULL"},
+    [TREE_NOT_NULL] = {WORDS, " IS NOT NULL"},
+    [TREE_MATCHES] = {SEARCH, "websearch_to_tsquery"},
+    [TREE_TRUE] = {WORDS, " IS TRUE"},
+    [TREE_FALSE] = {WORDS, " IS FALSE"},
+    [TREE_UNKNOWN] = {WORDS, " IS UNKNOWN"},
+    [TREE_DISTINCT] = {OPERATOR, " IS DISTINCT FROM "},
+    [TREE_REGEX] = {PATTERN, " ~ "},
+    [TREE_IREGEX] = {PATTERN, " ~* "},
+    [TREE_CONTAINS] = {OPERATOR, " @> "},
+    [TREE_CONTAINED] = {OPERATOR, " <@ "},
+    [TREE_OVERLAPS] = {OPERATOR, " && "},
+    [TREE_LEFT_OF] = {OPERATOR, " << "},
+    [TREE_RIGHT_OF] = {OPERATOR, " >> "},
+    [TREE_NOT_RIGHT] = {OPERATOR, " &< "},
+    [TREE_NOT_LEFT] = {OPERATOR, " &> "},
+    [TREE_ADJACENT] = {OPERATOR, " -|- "},
+    [TREE_FTS] = {SEARCH, "to_tsquery"},
+    [TREE_FTS_PLAIN] = {SEARCH, "plainto_tsquery"},
+    [TREE_FTS_PHRASE] = {SEARCH, "phraseto_tsquery"},
+    [TREE_FTS_WEB] = {SEARCH, "websearch_to_tsquery"},
+};
+
 static void write_compare(struct sql_writer *w, struct sql_source from, struct tree_node *node)
 {
-    bool has_value = node->op != TREE_NULL && node->op != TREE_NOT_NULL && node->op != TREE_ONE_OF;
+    enum how how = ops[node->op].how;
+    struct hs_str words = hs_str(ops[node->op].words);
 
-    if (has_value && !node->param)
+    if (how != WORDS && how != OPEN_LIST && !node->param)
         node->param = sql_param(w, node->value);
-    switch (node->op) {
-    case TREE_EQ:
-        write_operator(w, from, node, HS_STR(" = "));
+    switch (how) {
+    case OPERATOR:
+        write_operator(w, from, node, words);
         break;
-    case TREE_NE:
-        write_operator(w, from, node, HS_STR(" <> "));
+    case PATTERN:
+        write_like(w, from, node, words);
         break;
-    case TREE_GT:
-        write_operator(w, from, node, HS_STR(" > "));
+    case SEARCH:
+        write_matches(w, from, node, words);
         break;
-    case TREE_GTE:
-        write_operator(w, from, node, HS_STR(" >= "));
-        break;
-    case TREE_LT:
-        write_operator(w, from, node, HS_STR(" < "));
-        break;
-    case TREE_LTE:
-        write_operator(w, from, node, HS_STR(" <= "));
-        break;
-    case TREE_IN:
+    case LIST:
         write_in(w, from, node);
         break;
-    case TREE_ONE_OF:
+    case OPEN_LIST:
         write_one_of(w, from, node);
         break;
-    case TREE_LIKE:
-        write_like(w, from, node, HS_STR(" LIKE "));
-        break;
-    case TREE_ILIKE:
-        write_like(w, from, node, HS_STR(" ILIKE "));
-        break;
-    case TREE_NULL:
-        sql_column(w, from, node->column);
-        hs_buf_add_lit(w->out, " IS NULL");
-        break;
-    case TREE_NOT_NULL:
-        sql_column(w, from, node->column);
-        hs_buf_add_lit(w->out, " IS NOT NULL");
-        break;
-    case TREE_MATCHES:
-        write_matches(w, from, node);
-        break;
-    case TREE_TRUE:
-    case TREE_FALSE:
-    case TREE_UNKNOWN:
-    case TREE_DISTINCT:
-    case TREE_REGEX:
-    case TREE_IREGEX:
-    case TREE_CONTAINS:
-    case TREE_CONTAINED:
-    case TREE_OVERLAPS:
-    case TREE_LEFT_OF:
-    case TREE_RIGHT_OF:
-    case TREE_NOT_RIGHT:
-    case TREE_NOT_LEFT:
-    case TREE_ADJACENT:
-    case TREE_FTS:
-    case TREE_FTS_PLAIN:
-    case TREE_FTS_PHRASE:
-    case TREE_FTS_WEB:
+    case WORDS:
+        write_left(w, from, node);
+        hs_buf_add(w->out, words);
         break;
     }
 }
@@ -157,6 +208,10 @@ static void write_node(struct sql_writer *w, struct sql_source from, struct tree
 
     if (node->kind == TREE_COMPARE) {
         write_compare(w, from, node);
+        return;
+    }
+    if (node->kind == TREE_EXISTS) {
+        sql_exists(w, from, node->embed);
         return;
     }
     if (node->kind == TREE_NOT)

@@ -115,7 +115,7 @@ struct tree_node {
     bool is_untyped; /* the value's type is left to PostgreSQL, as with a literal */
     bool has_config_param; /* config is the request's: it travels as a parameter */
     unsigned config_param; /* the SQL writer's */
-    const struct tree_embed *embed; /* EXISTS */
+    const struct tree_embed *embed; /* EXISTS; one of the embeds of the select whose filter it is */
 };
 
 static inline void tree_node_append(struct tree_node *parent, struct tree_node *child)
@@ -138,6 +138,7 @@ struct tree_order {
     enum tree_nulls nulls;
     const struct tree_value *made;  /* NULL: the column as it is */
     const struct tree_embed *embed; /* a column of that embed's only row; NULL = of the rows themselves */
+    unsigned source; /* the SQL writer's: with `embed`, the alias of that row */
 };
 
 /* Rows strictly after (or before) the row with these values of the order's columns. */
@@ -178,6 +179,7 @@ struct tree_embed {
     bool is_spread; /* its fields stand among those of the row here; to-many: each is an array */
     bool is_hidden; /* not in the answer: it is there for EXISTS, for its inner join or for the order */
     struct tree_select *select;
+    unsigned source; /* the SQL writer's: the alias of its rows */
 };
 
 /* ---- rows from elsewhere than a table ---- */
@@ -215,8 +217,19 @@ enum tree_count {
 struct tree_select {
     const struct pg_relation *relation;
     const struct tree_call *call; /* NULL: the relation itself */
-    const struct tree_json_write *write; /* not NULL: of the rows that this write gives back */
-    bool is_grouped; /* an aggregate is among the fields: one row for each group of the others */
+    struct tree_json_write *write; /* not NULL: of the rows that this write gives back */
+    /*
+     * An aggregate is among the fields, or among those of a to-one embed that is spread: one row for each group of
+     * the others. Such an embed is not grouped itself.
+     */
+    bool is_grouped;
+    /*
+     * The statement tells how its columns become JSON (sql_statement.columns), so that related rows may come in the
+     * form that is cheapest. Without a position. What is `made`, untyped, called, written, grouped, spread, hidden
+     * or joined by more than keys needs it, at every level. Else each embed is one column of JSON.
+     */
+    bool with_columns;
+    bool with_layers; /* of the outermost with_columns: to-many rows may be rows of the result (sql_statement.has_layers) */
     const struct tree_field *const *fields;
     size_t n_fields;
     struct tree_embed *embeds;

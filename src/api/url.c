@@ -51,12 +51,14 @@ hs_status url_decode(struct hs_arena *arena, enum url_part part, struct hs_str r
             int high = i + 2 < raw.n ? hs_hex_digit(raw.p[i + 1]) : -1;
             int low = high >= 0 ? hs_hex_digit(raw.p[i + 2]) : -1;
 
-            if (low < 0)
+            if (low < 0 && part != URL_QUERY_LENIENT)
                 return fail_encoding(reterr, raw,
                                      "A \"%\" is not followed by two hexadecimal digits.");
-            c = (char)(high * 16 + low);
-            i += 2;
-        } else if (c == '+' && part == URL_QUERY) {
+            if (low >= 0) {
+                c = (char)(high * 16 + low);
+                i += 2;
+            }
+        } else if (c == '+' && part != URL_PATH) {
             c = ' ';
         }
         if (c == '\0')

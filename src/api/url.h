@@ -11,7 +11,8 @@
 #include "core/buf.h"
 #include "core/err.h"
 
-enum url_part { URL_PATH, URL_QUERY }; /* in a query '+' is a space */
+/* In a query '+' is a space; a lenient one takes a '%' without two digits as itself (WHATWG URL, 1.3). */
+enum url_part { URL_PATH, URL_QUERY, URL_QUERY_LENIENT };
 
 /* errors  HS_E_BAD_ENCODING, HS_E_MEMORY */
 hs_status url_decode(struct hs_arena *arena, enum url_part part, struct hs_str raw,

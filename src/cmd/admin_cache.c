@@ -16,6 +16,7 @@
 #include "cmd/warm.h"
 #include "core/json.h"
 #include "core/json_read.h"
+#include "core/audit.h"
 #include "core/log.h"
 
 enum { TOP_DEFAULT = 20, TOP_MAX = 10000, ANSWER_MAX = 16 << 20 };
@@ -463,6 +464,11 @@ static void on_purged(struct net_work *work)
     hs_log_int("entries", (int64_t)walk->purged.entries);
     hs_log_int("bytes", (int64_t)walk->purged.bytes);
     hs_log_end();
+    /* Not of what: a tenant or a user is a person, or nearly. */
+    hs_audit_begin("cache_purged");
+    hs_audit_cstr("by", bys[walk->by]);
+    hs_audit_int("entries", (int64_t)walk->purged.entries);
+    hs_audit_end_later();
     if (walk->by == PURGE_ALL)
         serve_warm_again(w->warm);
     on_walked(work);

@@ -149,6 +149,7 @@ hs_status serve_admin_new(struct serve_worker *w, const struct http_limits *limi
         .routes = w->admin_routes,
         .n_routes = SERVE_ADMIN_ROUTES,
         .connections = &w->serve->admin_connections,
+        .audits_all = true,
     };
     hs_status status;
     int fd;

@@ -34,6 +34,7 @@ int cmd_serve(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_key(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);
 int cmd_psql(int argc, char **argv);
 int cmd_token(int argc, char **argv);
@@ -61,19 +62,26 @@ int cmd_print(struct hs_buf *out);
     ARGS_TEXT("config", (file), "FILE", "configuration file (else $HASTEN_CONFIG, else none)"), \
         ARGS_LIST("set", (sets), "NAME=VALUE",                                                  \
                   "set an option, stronger than file and environment")
+/* For commands that may run on a configuration of PostgREST's. */
+#define CMD_POSTGREST_OPT(postgrest)              \
+    ARGS_TEXT("postgrest-conf", (postgrest), "FILE", \
+              "a configuration of PostgREST instead; PGRST_* variables count, too")
 /* Where a configuration comes from, to be read more than once. */
 struct cmd_conf_source {
     const char *file;                              /* NULL = none */
+    bool is_postgrest;                             /* it is one of PostgREST's */
     struct conf_override overrides[ARGS_LIST_MAX]; /* point into argv */
     size_t n_overrides;
 };
-/* Takes the rows apart, once; 0 or the exit code, with the fault printed. */
-int cmd_conf_source(const char *file, struct args_list *sets, struct cmd_conf_source *ret_source)
-    hs_must_check;
+/*
+ * Takes the rows apart, once. Without any file, and with PGRST_DB_URI among the variables, PostgREST's count. 0 or the exit code, with the fault printed. */
+int cmd_conf_source(const char *file, const char *postgrest, struct args_list *sets,
+                    struct cmd_conf_source *ret_source) hs_must_check;
 /* As conf_load(). */
 hs_status cmd_conf_read(const struct cmd_conf_source *source, struct conf **ret_conf,
                         struct hs_err *reterr) hs_must_check;
 /* Both at once. */
-int cmd_conf_load(const char *file, struct args_list *sets, struct conf **ret_conf) hs_must_check;
+int cmd_conf_load(const char *file, const char *postgrest, struct args_list *sets,
+                  struct conf **ret_conf) hs_must_check;
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "cmd/cmd.h"
+#include "cmd/named.h"
 #include "cmd/reference.h"
 
 enum { OUTPUT_MAX = 16 << 20 };
@@ -27,16 +28,22 @@ static bool to_override(char *word, struct conf_override *ret)
     return true;
 }
 
-int cmd_conf_source(const char *file, struct args_list *sets, struct cmd_conf_source *ret_source)
+int cmd_conf_source(const char *file, const char *postgrest, struct args_list *sets,
+                    struct cmd_conf_source *ret_source)
 {
+    if (file && postgrest)
+        return cmd_misused("Name one of them.", "there is --config and \"%s\"", "--postgrest-conf");
     for (size_t i = 0; i < sets->n; i++) {
         if (!to_override(sets->v[i], &ret_source->overrides[i]))
             return cmd_misused("Write --set NAME=VALUE, as in --set log.level=debug.",
                                "--set cannot be \"%.100s\"", sets->v[i]);
     }
-    if (!file)
+    if (!file && !postgrest)
         file = secure_getenv("HASTEN_CONFIG");
-    ret_source->file = file && file[0] ? file : NULL;
+    if (file && !file[0])
+        file = NULL;
+    ret_source->file = postgrest ? postgrest : file;
+    ret_source->is_postgrest = postgrest || (!file && secure_getenv("PGRST_DB_URI"));
     ret_source->n_overrides = sets->n;
     return CMD_OK;
 }
@@ -45,14 +52,19 @@ hs_status cmd_conf_read(const struct cmd_conf_source *source, struct conf **ret_
                         struct hs_err *reterr)
 {
     hs_err_clear(reterr);
-    return conf_load(source->file, source->overrides, source->n_overrides, ret_conf, reterr);
+    return conf_load(&(struct conf_sources){.file = source->file,
+                                            .is_postgrest = source->is_postgrest,
+                                            .overrides = source->overrides,
+                                            .n_overrides = source->n_overrides},
+                     ret_conf, reterr);
 }
 
-int cmd_conf_load(const char *file, struct args_list *sets, struct conf **ret_conf)
+int cmd_conf_load(const char *file, const char *postgrest, struct args_list *sets,
+                  struct conf **ret_conf)
 {
     struct cmd_conf_source source;
     struct hs_err err;
-    int code = cmd_conf_source(file, sets, &source);
+    int code = cmd_conf_source(file, postgrest, sets, &source);
 
     if (code)
         return code;
@@ -77,10 +89,37 @@ int cmd_print(struct hs_buf *out)
     return code;
 }
 
+/* The named queries as far as they are understood without the database; the exit code. */
+static int check_named(const struct conf *conf)
+{
+    struct named_source *sources;
+    struct hs_arena arena;
+    struct hs_err err;
+    int code = CMD_OK;
+    size_t n = 0;
+
+    hs_arena_init(&arena, CMD_NAMED_BYTES_MAX);
+    if (cmd_named_read(conf, &arena, &sources, &n, &err)) {
+        cmd_complain(&err);
+        code = err.status == HS_E_CONFIG ? CMD_USAGE : CMD_FAILED;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (sources[i].err.status) {
+            cmd_complain(&sources[i].err);
+            code = CMD_USAGE;
+        }
+    }
+    hs_arena_fini(&arena);
+    return code;
+}
+
 static int check(const struct conf *conf)
 {
     struct hs_buf out;
+    int code = check_named(conf);
 
+    if (code)
+        return code;
     hs_buf_init(&out, OUTPUT_MAX);
     hs_buf_add_lit(&out, "ok\n");
     conf_advise(conf, &out);
@@ -107,10 +146,12 @@ static int reference(const char *which)
         cmd_reference_errors(&out);
     else if (strcmp(which, "metrics") == 0)
         cmd_reference_metrics(&out);
+    else if (strcmp(which, "postgrest") == 0)
+        conf_reference_postgrest(&out);
     else if (strcmp(which, "man") == 0)
         cmd_reference_man(&out);
     else
-        return cmd_misused("There are options, errors, metrics and man.",
+        return cmd_misused("There are options, errors, metrics, postgrest and man.",
                            "there is no reference of \"%.100s\"", which);
     return cmd_print(&out);
 }
@@ -119,7 +160,8 @@ int cmd_config(int argc, char **argv)
 {
     const char *file = NULL;
     struct args_list sets = {.n = 0};
-    const struct args_opt opts[] = {CMD_CONF_OPTS(&file, &sets)};
+    const char *postgrest = NULL;
+    const struct args_opt opts[] = {CMD_CONF_OPTS(&file, &sets), CMD_POSTGREST_OPT(&postgrest)};
     struct args args = {.command = "config", .opts = opts, .n_opts = HS_LEN(opts), .rest_max = 2};
     int code = args_parse(&args, argc, argv);
     struct conf *conf = NULL;
@@ -138,7 +180,7 @@ int cmd_config(int argc, char **argv)
     if (args.n_rest > 1)
         return cmd_misused("A file is named with --config.", "config %s takes no word \"%.100s\"",
                            what, args.rest[1]);
-    code = cmd_conf_load(file, &sets, &conf);
+    code = cmd_conf_load(file, postgrest, &sets, &conf);
     if (code)
         return code;
     code = is_check ? check(conf) : show(conf);

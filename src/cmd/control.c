@@ -19,10 +19,13 @@
 
 #include "cmd/cmd.h"
 #include "cmd/control_int.h"
+#include "cmd/named.h"
 #include "cmd/warm.h"
+#include "core/audit.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "net/crypto.h"
+#include "rest/rest.h"
 
 /* ---- what models are made from ---- */
 
@@ -61,6 +64,7 @@ static void fill_api(const struct conf *conf, struct api_setup *to)
                 .ttl_list = conf->cache_ttl_list,
                 .ttl_item = conf->cache_ttl_item,
                 .ttl_user = conf->cache_ttl_user,
+                .ttl_analytics = conf->cache_ttl_analytics,
                 .write_wait = conf->cache_write_wait,
                 .honour_requests = conf->cache_honour_requests,
                 .serves_stale = conf->cache_stale_if_error > 0,
@@ -90,10 +94,15 @@ static hs_status fill_roles(struct serve_source *source, struct hs_err *reterr)
     size_t n = 0;
     bool listed = conf->auth_anonymous_role.n == 0;
 
+    source->setup.all_roles = false;
     source->roles = hs_calloc(conf->auth_roles.n + 1, sizeof(*source->roles));
     if (!source->roles)
         return hs_fail_memory(reterr);
     for (size_t i = 0; i < conf->auth_roles.n; i++) {
+        if (hs_str_is(conf->auth_roles.v[i], "*")) {
+            source->setup.all_roles = true;
+            continue;
+        }
         listed = listed || hs_str_eq(conf->auth_roles.v[i], conf->auth_anonymous_role);
         source->roles[n++] = conf->auth_roles.v[i];
     }
@@ -113,12 +122,15 @@ hs_status serve_source_new(struct serve_conf *sc, struct serve_source **ret_sour
 
     if (!source)
         return hs_fail_memory(reterr);
+    hs_arena_init(&source->named, CMD_NAMED_BYTES_MAX);
     source->conf = serve_conf_ref(sc);
     source->setup = (struct pg_catalog_setup){
         .url = conf->database_url,
         .application_name = conf->database_application_name,
         .schemas = conf->database_schemas.v,
         .n_schemas = conf->database_schemas.n,
+        .extra_schemas = conf->rest_extra_search_path.v,
+        .n_extra_schemas = conf->rest_enabled ? conf->rest_extra_search_path.n : 0,
         .allow_login = conf->database_allow_login,
         .connect_timeout = conf->database_pool_connect_timeout,
         .statement_timeout = conf->database_statement_timeout,
@@ -141,6 +153,7 @@ void serve_source_free(struct serve_source *source)
     if (!source)
         return;
     pg_catalog_reader_free(source->reader);
+    hs_arena_fini(&source->named);
     hs_free(source->roles);
     serve_conf_unref(source->conf);
     hs_free(source);
@@ -183,6 +196,28 @@ static void log_read(const struct pg_catalog *catalog, hs_us began)
     hs_log_end();
 }
 
+/* On failure the model is gone. */
+static hs_status attach_rest(const struct conf *conf, struct api_model **model,
+                             struct hs_err *reterr)
+{
+    const struct rest_rules rules = {.path = conf->rest_path,
+                                     .max_rows = conf->rest_max_rows,
+                                     .plan_enabled = conf->rest_plan_enabled,
+                                     .aggregates_enabled = conf->rest_aggregates_enabled,
+                                     .openapi = (enum rest_openapi)conf->rest_openapi,
+                                     .tx_end = (enum rest_tx_end)conf->rest_tx_end,
+                                     .pre_request = conf->rest_pre_request,
+                                     .app_settings = conf->rest_app_settings.v,
+                                     .n_app_settings = conf->rest_app_settings.n,
+                                     .extra_search_path = conf->rest_extra_search_path.v,
+                                     .n_extra_search_path = conf->rest_extra_search_path.n};
+    hs_status status = conf->rest_enabled ? rest_attach(&rules, *model, reterr) : HS_OK;
+
+    if (status)
+        api_model_unref(*model);
+    return status;
+}
+
 hs_status serve_source_read(struct control *c, struct serve_source *source,
                             struct api_model **ret_model, struct hs_err *reterr)
 {
@@ -195,6 +230,8 @@ hs_status serve_source_read(struct control *c, struct serve_source *source,
         source->api.generation = coherence_generation(c->serve->coherence);
     if (!source->reader)
         status = pg_catalog_reader_new(&source->setup, &source->reader, reterr);
+    if (!status)
+        status = serve_named_read(source, reterr);
     if (!status)
         status = pg_catalog_read(source->reader, &catalog, reterr);
     if (status)
@@ -209,9 +246,12 @@ hs_status serve_source_read(struct control *c, struct serve_source *source,
                                  reterr);
     if (!status)
         status = api_model_new(&source->api, catalog, ret_model, reterr);
+    if (!status)
+        status = attach_rest(source->conf->conf, ret_model, reterr);
     if (!status) {
         hs_metric_add(c->serve->metrics, HS_M_CATALOG_LOADS, 1);
         log_read(catalog, began);
+        serve_named_log(source, *ret_model);
         if (api_batch_hides(*ret_model))
             hs_log(
                 HS_LOG_WARN, "table hidden",
@@ -398,6 +438,7 @@ static void take_request(struct control *c, struct serve_admin *admin)
         serve_resume(c, admin);
         break;
     case SERVE_RELOAD:
+        hs_audit_reopen();
         hs_list_append(&c->reloaders, &admin->node);
         c->todo |= SERVE_TODO_CONF;
         break;
@@ -462,8 +503,10 @@ static int wait_turn(struct control *c, enum serve_outcome *ret_outcome)
     else
         is_time = watch(c);
     signo = take_signal(c->serve);
-    if (signo == SIGHUP)
+    if (signo == SIGHUP) {
+        hs_audit_reopen();
         c->todo |= SERVE_TODO_CONF;
+    }
     take_notes(c);
     serve_pause_tick(c);
     is_time = is_time || (c->todo & ~before & SERVE_TODO_CONF);
@@ -541,6 +584,7 @@ static int run(struct control *c)
         signo = wait_turn(c, &outcome);
     hs_log(HS_LOG_INFO, "stopping", "requests under way are finished first");
     atomic_store(&s->state.is_draining, true);
+    atomic_store(&s->keys.is_stopping, true);
     serve_admin_hide(s);
     refuse_admins(c);
     serve_drain_workers(s);

@@ -17,6 +17,7 @@ struct serve_source {
     struct pg_catalog_reader *reader; /* NULL: not made yet, or paused */
     struct api_setup api;
     bool has_key; /* api.cursor_key is final */
+    struct hs_arena named; /* files of api.queries, as they were read last */
 };
 
 enum serve_pause_state { SERVE_RUNNING, SERVE_PAUSING, SERVE_PAUSED, SERVE_RESUMING };
@@ -72,6 +73,15 @@ hs_status serve_publish(struct serve *s, struct api_model *model, struct serve_c
 void serve_published(struct control *c);
 /* Logs a fault of a look at the database, once per appearance. */
 void serve_note_failure(struct control *c, const struct hs_err *err);
+
+/* ---- named.c ---- */
+/*
+ * Reads the files of api.queries into source->api, and has the reader ask about them.
+ *   errors  HS_E_CONFIG (the folder cannot be read, too many files), HS_E_MEMORY
+ */
+hs_status serve_named_read(struct serve_source *source, struct hs_err *reterr) hs_must_check;
+/* Logs which queries cannot be run, and whose answers cannot be kept. */
+void serve_named_log(const struct serve_source *source, const struct api_model *model);
 
 /* ---- reload.c ---- */
 /* Reads the configuration again. DONE: it was taken, and the catalog with it. */

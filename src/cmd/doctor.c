@@ -119,9 +119,11 @@ int cmd_doctor(int argc, char **argv)
 {
     const char *file = NULL;
     struct args_list sets = {.n = 0};
+    const char *postgrest = NULL;
     bool is_json = false;
     const struct args_opt opts[] = {
         CMD_CONF_OPTS(&file, &sets),
+        CMD_POSTGREST_OPT(&postgrest),
         ARGS_FLAG("json", &is_json, "print one JSON object"),
     };
     struct args args = {.command = "doctor", .opts = opts, .n_opts = HS_LEN(opts)};
@@ -130,7 +132,7 @@ int cmd_doctor(int argc, char **argv)
 
     if (code >= 0)
         return code;
-    code = cmd_conf_load(file, &sets, &conf);
+    code = cmd_conf_load(file, postgrest, &sets, &conf);
     if (code)
         return code;
     code = examine(conf, is_json);

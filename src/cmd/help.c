@@ -40,7 +40,7 @@ const struct cmd cmd_table[] = {
      "         be a hit now and why not, and what ends it; asks the database nothing\n\n"
      "The server is found by its admin.socket: --socket, or that of the configuration, or the demo's.",
      cmd_cache},
-    {"config", "check | show | reference [options|errors|metrics|man]",
+    {"config", "check | show | reference [options|errors|metrics|postgrest|man]",
      "check, show or explain the options",
      "check      says whether the configuration is right, and what is unset but advisable\n"
      "show       prints every option with its value and origin; secrets are masked\n"
@@ -53,6 +53,11 @@ const struct cmd cmd_table[] = {
      "Changes nothing. Exit codes: 0 nothing costs the cache (there may be advice), 1 something does, or the\n"
      "database could not be asked, 2 asked wrongly.",
      cmd_doctor},
+    {"key", "new NAME --role ROLE [--claims JSON] [--expires DATE]", "make an API key",
+     "new  prints a key, once, and the line that makes it known: put that into the file of\n"
+     "     auth.keys.list_file and reload. Only a hash of the key is in it. --expires is 2027-01-31 or\n"
+     "     2027-01-31T12:00:00Z; --claims is what policies see as request.jwt.claims.",
+     cmd_key},
     {"migrate", "up | status | verify | new NAME", "apply numbered SQL files to a database",
      "up      applies the files NNNN_name.sql that the database has not had, in order, each in one\n"
      "        transaction with its record in hasten.migration\n"

@@ -57,7 +57,7 @@ static int load_conf(struct migrate *m)
         code = add_override(m, "migrate.wait", m->wait);
     if (!code)
         code = add_override(m, "migrate.retries", m->retries);
-    return code ? code : cmd_conf_load(m->file, &m->sets, &m->conf);
+    return code ? code : cmd_conf_load(m->file, /* postgrest= */ NULL, &m->sets, &m->conf);
 }
 
 static const char *folder(const struct migrate *m)

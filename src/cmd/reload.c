@@ -10,6 +10,8 @@
  * that cannot be asked is no fault of the configuration: then it is tried again until it can.
  */
 #include "cmd/control_int.h"
+#include "cmd/keys.h"
+#include "core/audit.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -20,10 +22,12 @@ enum { NAMES_MAX = 16384 /* all names of options are a tenth of it */ };
 
 struct serve_conf *serve_conf_new(const struct conf *conf, struct conf *owned)
 {
-    struct serve_conf *sc = hs_calloc(1, sizeof(*sc));
+    static const char tail[] = "/auth/logout";
+    struct serve_conf *sc = hs_calloc(1, sizeof(*sc) + conf->api_path.n + sizeof(tail));
 
     if (!sc)
         return NULL;
+    (void)hs_str_put(hs_str_put(sc->logout_path, conf->api_path), hs_str(tail));
     atomic_init(&sc->refs, 1);
     sc->conf = conf;
     sc->owned = owned;
@@ -95,8 +99,10 @@ static void keep_key(struct serve_source *to, const struct serve_source *from)
 
 static hs_status prepare(struct control *c, struct reload *r, struct hs_err *reterr)
 {
-    hs_status status = serve_source_new(r->conf, &r->source, reterr);
+    hs_status status = serve_keys_prepare(c->serve, r->conf->conf, c->source->conf->conf, reterr);
 
+    if (!status)
+        status = serve_source_new(r->conf, &r->source, reterr);
     if (status)
         return status;
     keep_key(r->source, c->source);
@@ -127,11 +133,26 @@ static void log_names(enum hs_log_level level, const char *event, const struct h
     hs_log_end();
 }
 
+/* Names only: a value may be a secret. */
+static void audit_names(const struct hs_buf *changed, const struct hs_buf *fixed)
+{
+    if (!changed->n && !fixed->n)
+        return;
+    hs_audit_begin("configuration_changed");
+    hs_audit_str("options", hs_buf_str(changed));
+    if (fixed->n)
+        hs_audit_str("needs_restart", hs_buf_str(fixed));
+    hs_audit_end();
+}
+
 static void log_refused(const struct hs_err *err)
 {
     hs_log_begin(HS_LOG_ERROR, "configuration refused");
     hs_log_err(err);
     hs_log_end();
+    hs_audit_begin("configuration_refused");
+    hs_audit_cstr("reason", hs_err_code(err));
+    hs_audit_end();
 }
 
 /* Once, not at each try. */
@@ -195,6 +216,7 @@ static enum serve_outcome finish(struct control *c, struct reload *r, hs_status 
         return SERVE_LATER;
     }
     log_names(HS_LOG_INFO, "configuration changed", &r->changed);
+    audit_names(&r->changed, &r->fixed);
     log_names(HS_LOG_WARN, "restart needed", &r->fixed);
     answer(c, r, NULL);
     return r->changed.n ? SERVE_DONE : SERVE_UNDONE;
@@ -212,6 +234,7 @@ enum serve_outcome serve_reload(struct control *c)
     status = read_conf(c, &r, &err);
     if (!status && r.changed.n) {
         status = prepare(c, &r, &err);
+        serve_keys_commit(c->serve, /* is_taken= */ !status);
         if (!status)
             commit(c, &r);
     }

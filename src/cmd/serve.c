@@ -20,7 +20,10 @@
 
 #include "cache/store.h"
 #include "cache/shared.h"
+#include "api/model.h"
 #include "cmd/cmd.h"
+#include "cmd/keys.h"
+#include "cmd/logout.h"
 #include "cmd/serve_int.h"
 #include "cmd/warm.h"
 #include "core/hash.h"
@@ -28,11 +31,17 @@
 #include "core/mem.h"
 #include "core/rng.h"
 #include "net/listen.h"
+#include "rest/rest.h"
 
+enum { ADVICE_MAX = 1 << 16 };
 static const hs_us SWEEP_INTERVAL = 5 * HS_SECOND;
 
 /* What tables take; which of them a path takes is the handler's to say. */
-enum { SERVE_METHODS = HTTP_GET | HTTP_POST | HTTP_PUT | HTTP_PATCH | HTTP_DELETE };
+enum {
+    SERVE_METHODS = HTTP_GET | HTTP_POST | HTTP_PUT | HTTP_PATCH | HTTP_DELETE,
+    /* The PostgREST dialect answers for each by itself. */
+    REST_METHODS = SERVE_METHODS | HTTP_HEAD | HTTP_OPTIONS | HTTP_OTHER
+};
 
 /*
  * What a worker answers; returns the number of routes. The first column is the path, NULL where the route
@@ -43,12 +52,18 @@ static size_t fill_routes(struct serve_worker *w, struct http_route *to)
     const struct conf *c = w->conf->conf;
     struct observe_state *state = &w->serve->state;
     const char *metrics = c->observe_metrics ? "/metrics" : NULL;
+    const char *rest = c->rest_enabled ? c->rest_path.p : NULL;
+    /* Where the root is the PostgREST dialect's, there is no index page. */
+    const char *index = rest && !rest[1] ? NULL : "/";
     const struct http_route routes[] = {
         {"/health/live", HTTP_ROUTE_EXACT, HTTP_GET, true, &observe_live_handler, state},
         {"/health/ready", HTTP_ROUTE_EXACT, HTTP_GET, true, &observe_ready_handler, state},
         {"/health", HTTP_ROUTE_EXACT, HTTP_GET, true, &observe_health_handler, state},
-        {"/", HTTP_ROUTE_EXACT, HTTP_GET, false, &api_index_handler, w->api},
+        {index, HTTP_ROUTE_EXACT, HTTP_GET, false, &api_index_handler, w->api},
+        {c->auth_logout_max ? w->conf->logout_path : NULL, HTTP_ROUTE_EXACT, HTTP_POST, false,
+         &serve_logout_handler, w},
         {c->api_path.p, HTTP_ROUTE_PREFIX, SERVE_METHODS, false, &api_table_handler, w->api},
+        {rest, HTTP_ROUTE_PREFIX, REST_METHODS, false, &rest_handler, w->api},
         {metrics, HTTP_ROUTE_EXACT, HTTP_GET, true, &observe_metrics_handler, state},
     };
     size_t n = 0;
@@ -64,7 +79,12 @@ static size_t fill_routes(struct serve_worker *w, struct http_route *to)
 /* What every request that is not open passes first, in order; returns the number of steps. */
 static size_t fill_steps(struct serve_worker *w)
 {
-    const struct http_step_row steps[] = {{&edge_auth_step, w->auth}};
+    const struct conf *c = w->conf->conf;
+    const struct http_step_row steps[] = {{&rest_cors_step, &w->cors}, {&edge_auth_step, w->auth}};
+
+    w->cors = (struct rest_cors){.path = c->rest_enabled ? c->rest_path : HS_STR_NULL,
+                                 .origins = c->rest_cors_origins.v,
+                                 .n_origins = c->rest_cors_origins.n};
 
     _Static_assert(HS_LEN(steps) <= SERVE_STEPS, "room for every step");
     memcpy(w->steps, steps, sizeof(steps));
@@ -109,29 +129,6 @@ static hs_status make_pool(struct serve_worker *w, struct hs_err *reterr)
 
     fill_pool(w, &setup);
     return pg_pool_new(&setup, &w->pool, reterr);
-}
-
-hs_status serve_auth_new(const struct serve_worker *w, const struct conf *conf,
-                         struct edge_auth **ret_auth, struct hs_err *reterr)
-{
-    const struct edge_auth_setup setup = {
-        .roles = conf->auth_roles.v,
-        .n_roles = conf->auth_roles.n,
-        .anonymous_role = conf->auth_anonymous_role,
-        .limits = conf->auth_limits.v,
-        .n_limits = conf->auth_limits.n,
-        .secret = conf->auth_jwt_secret,
-        .public_key = conf->auth_jwt_public_key,
-        .audience = conf->auth_jwt_audience,
-        .role_claim = conf->auth_jwt_role_claim,
-        .clock_skew = conf->auth_jwt_clock_skew,
-        .token_max = conf->auth_jwt_max,
-        .cache_max = conf->auth_jwt_cache,
-        .metrics = w->metrics,
-        .wall = hs_wall_now,
-    };
-
-    return edge_auth_new(&setup, ret_auth, reterr);
 }
 
 /* Less than one answer would refuse the largest for ever. */
@@ -261,6 +258,7 @@ static void on_tick(void *arg)
     struct pg_pool_state state;
 
     tend_cache(w);
+    serve_keys_tick(w, hs_now_us());
     pg_pool_state(w->pool, &state);
     if (state.is_up == w->pool_was_up)
         return;
@@ -320,6 +318,8 @@ static hs_status make_worker(struct serve_worker *w, struct serve_conf *conf, st
     status = net_loop_new(&w->loop, w->metrics, reterr);
     if (!status)
         status = make_pool(w, reterr);
+    if (!status)
+        status = serve_logout_fill(w, reterr);
     if (!status)
         status = serve_auth_new(w, w->conf->conf, &w->auth, reterr);
     if (!status)
@@ -456,6 +456,16 @@ static void take_conf(struct serve_worker *w, struct serve_conf *conf, struct ed
     }
     edge_auth_free(auth_before);
     serve_conf_unref(before);
+    serve_keys_adopt(w); /* a set may have come since the new step was made */
+}
+
+/* Who may be named is read with the catalog, where auth.roles leaves it to the database. */
+static void take_roles(struct serve_worker *w, const struct pg_catalog *catalog)
+{
+    struct hs_err err;
+
+    if (edge_auth_set_roles(w->auth, catalog->roles, catalog->n_roles, &err))
+        complain(&err);
 }
 
 void serve_worker_update(struct serve_update *update)
@@ -464,6 +474,7 @@ void serve_worker_update(struct serve_update *update)
 
     if (update->conf)
         take_conf(w, update->conf, update->auth);
+    take_roles(w, update->model->catalog);
     api_worker_set_model(w->api, update->model);
     hs_free(update);
 }
@@ -516,10 +527,12 @@ static void free_worker(struct serve_worker *w)
     http_server_free(w->http);
     api_worker_free(w->api);
     edge_auth_free(w->auth);
+    w->auth = NULL;
     pg_pool_free(w->pool);
     net_timer_free(w->tick);
     net_loop_free(w->loop);
     serve_warm_free(w->warm);
+    edge_logout_fini(&w->logout);
     serve_conf_unref(w->conf);
 }
 
@@ -694,6 +707,7 @@ int serve_run(const struct conf *conf, const struct serve_hooks *hooks)
                       .signal_fd = -1,
                       .finished_fd = -1,
                       .note_fd = -1,
+                      .logout = {.fd = -1},
                       .wake_fd = -1};
     struct hs_err err;
     int code = CMD_FAILED;
@@ -710,6 +724,8 @@ int serve_run(const struct conf *conf, const struct serve_hooks *hooks)
     s.budget.workers = s.n_workers;
     if (!status)
         status = open_signals(&s, &err);
+    if (!status)
+        status = serve_auth_open(&s, &err);
     if (!status && conf->cache_enabled)
         status = make_coherence(&s, &err);
     if (!status) {
@@ -721,6 +737,7 @@ int serve_run(const struct conf *conf, const struct serve_hooks *hooks)
     }
     coherence_free(s.coherence);
     close_signals(&s);
+    serve_auth_close(&s, code);
     return code;
 }
 
@@ -729,13 +746,31 @@ static hs_status load(void *arg, struct conf **ret_conf, struct hs_err *reterr)
     return cmd_conf_read(arg, ret_conf, reterr);
 }
 
+/* Whoever brings another program's configuration has not asked `config check` what becomes of it. */
+static void log_advice(const struct conf *conf)
+{
+    struct hs_buf advice;
+    struct hs_str rest;
+
+    hs_buf_init(&advice, ADVICE_MAX);
+    conf_advise(conf, &advice);
+    rest = hs_buf_str(&advice);
+    while (rest.n) {
+        struct hs_str line = hs_str_cut(&rest, '\n');
+
+        hs_log(HS_LOG_WARN, "configuration", "%.*s", HS_FMT(line));
+    }
+    hs_buf_fini(&advice);
+}
+
 int cmd_serve(int argc, char **argv)
 {
     const char *file = NULL;
     struct args_list sets = {.n = 0};
     struct cmd_conf_source source;
     const struct serve_hooks hooks = {.load = load, .arg = &source};
-    const struct args_opt opts[] = {CMD_CONF_OPTS(&file, &sets)};
+    const char *postgrest = NULL;
+    const struct args_opt opts[] = {CMD_CONF_OPTS(&file, &sets), CMD_POSTGREST_OPT(&postgrest)};
     struct args args = {.command = "serve", .opts = opts, .n_opts = HS_LEN(opts)};
     struct hs_err err;
     struct conf *conf;
@@ -743,7 +778,7 @@ int cmd_serve(int argc, char **argv)
 
     if (code >= 0)
         return code;
-    code = cmd_conf_source(file, &sets, &source);
+    code = cmd_conf_source(file, postgrest, &sets, &source);
     if (code)
         return code;
     if (cmd_conf_read(&source, &conf, &err)) {
@@ -751,6 +786,8 @@ int cmd_serve(int argc, char **argv)
         return err.status == HS_E_CONFIG ? CMD_USAGE : CMD_FAILED;
     }
     hs_log_init((enum hs_log_level)conf->log_level, (enum hs_log_format)conf->log_format);
+    if (source.is_postgrest)
+        log_advice(conf);
     code = serve_run(conf, &hooks);
     conf_free(conf);
     return code;

@@ -20,8 +20,9 @@
 #include "net/loop.h"
 #include "observe/observe.h"
 #include "pg/pool.h"
+#include "rest/cors.h"
 
-enum { SERVE_ROUTES = 8, SERVE_STEPS = 4, SERVE_ADMIN_CACHE_ROUTES = 4, SERVE_ADMIN_ROUTES = 8 };
+enum { SERVE_ROUTES = 12, SERVE_STEPS = 4, SERVE_ADMIN_CACHE_ROUTES = 4, SERVE_ADMIN_ROUTES = 8 };
 
 /* Requests under way on the admin socket: an operator and a few scripts. */
 enum { SERVE_ADMINS_MAX = 64 };
@@ -29,12 +30,15 @@ enum { SERVE_ADMINS_MAX = 64 };
 struct serve;
 struct serve_worker;
 struct serve_warm;
+struct serve_keys_doc;
+struct serve_keys_job;
 
 /* A configuration in force, counted. */
 struct serve_conf {
     atomic_uint refs;
     const struct conf *conf;
     struct conf *owned; /* the same; NULL: it is the one that serve_run() was given */
+    char logout_path[]; /* "/api/v1/auth/logout" */
 };
 
 /*
@@ -101,6 +105,7 @@ struct serve_worker {
     unsigned routes_in_use;
     struct http_route admin_routes[SERVE_ADMIN_ROUTES];
     struct http_step_row steps[SERVE_STEPS];
+    struct rest_cors cors;
     struct net_mail drain_mail;
     unsigned draining; /* HTTP servers that are not drained yet */
     struct net_mail pause_mail;
@@ -109,6 +114,15 @@ struct serve_worker {
     struct serve_note paused_note;
     struct serve_note resumed_note;
     struct serve_warm *warm; /* first worker only, with a cache; NULL = none */
+    struct edge_logout logout;
+    unsigned logouts;          /* under way */
+    struct net_mail keys_mail; /* the set of keys for tokens has changed */
+    atomic_bool keys_mailed;
+    uint64_t keys_version; /* of the set that auth has */
+    struct serve_keys_job *keys_job; /* first worker only, as what follows: a reading under way */
+    hs_us keys_began;                /* of the last reading */
+    hs_us keys_due;
+    bool keys_failed;
     unsigned admins;       /* requests of the admin socket under way */
     struct net_work sweep; /* first worker only */
     bool is_sweeping;
@@ -137,6 +151,19 @@ struct serve {
     atomic_flag catalog_noted; /* the note is on its way */
     struct serve_note feed_note;
     atomic_flag feed_noted; /* the same */
+    struct {
+        int fd;                  /* of auth.logout.file; -1 = none */
+        struct edge_logout list; /* what it held at start */
+    } logout;
+    struct { /* keys.c */
+        pthread_mutex_t lock;
+        bool has_lock;
+        struct serve_keys_doc *current; /* under lock, as next */
+        struct serve_keys_doc *next;    /* of a configuration that is being taken */
+        uint64_t versions;
+        atomic_bool is_missed;
+        atomic_bool is_stopping;
+    } keys;
 };
 
 /* serve.c: makes all workers with their listening sockets, then starts their threads. */
@@ -147,8 +174,11 @@ void serve_drain_workers(struct serve *s);
 /* serve.c: joins and frees; the workers' loops must have ended or be ending, or never have run. */
 void serve_free_workers(struct serve *s);
 
-/* serve.c: the auth step of one worker by that configuration. */
-hs_status serve_auth_new(const struct serve_worker *w, const struct conf *conf,
+/* serve_auth.c: the audit log and what all auth steps share, before workers and after them; `code` is the exit's. */
+hs_status serve_auth_open(struct serve *s, struct hs_err *reterr) hs_must_check;
+void serve_auth_close(struct serve *s, int code);
+/* serve_auth.c: the auth step of one worker by that configuration. */
+hs_status serve_auth_new(struct serve_worker *w, const struct conf *conf,
                          struct edge_auth **ret_auth, struct hs_err *reterr) hs_must_check;
 /* serve.c, on the worker's thread: takes over what the update holds; it is freed. */
 void serve_worker_update(struct serve_update *update);

@@ -41,7 +41,7 @@ static int find_socket(struct talk_to *whom, char to[static SOCKET_PATH])
                    ? CMD_OK
                    : cmd_misused(NULL, "--socket needs a path of at most 107 bytes");
     if (!whom->data) {
-        code = cmd_conf_load(whom->file, &whom->sets, &conf);
+        code = cmd_conf_load(whom->file, /* postgrest= */ NULL, &whom->sets, &conf);
         if (code)
             return code;
         found = set_path(to, conf->admin_socket.p);

@@ -106,6 +106,27 @@ static hs_status check_public_key(struct conf_loader *l)
                 "a PEM text that begins with -----BEGIN PUBLIC KEY-----");
 }
 
+/* A token of RFC 9110, 5.6.2, as header names are. */
+static bool is_header_name(struct hs_str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              strchr("!#$%&'*+-.^_`|~", c)))
+            return false;
+    }
+    return s.n && !hs_str_ieq(s, HS_STR("Authorization"));
+}
+
+static hs_status check_key_header(struct conf_loader *l)
+{
+    if (is_header_name(l->conf->auth_keys_header))
+        return HS_OK;
+    return fail_text(l, CONF_ID_auth_keys_header, l->conf->auth_keys_header,
+                     "the name of a header other than Authorization");
+}
+
 static bool is_blank(struct hs_str s)
 {
     return hs_str_trim(s).n == 0;
@@ -136,9 +157,11 @@ static hs_status check_roles(struct conf_loader *l)
                        HS_ROLES_MAX);
         return fail(l, CONF_ID_auth_roles, found, expected);
     }
-    if (is_blank(c->auth_jwt_role_claim) || c->auth_jwt_role_claim.p[0] == '.' ||
-        c->auth_jwt_role_claim.p[c->auth_jwt_role_claim.n - 1] == '.' ||
-        strstr(c->auth_jwt_role_claim.p, ".."))
+    /* What a JSON path may hold is edge/claim_path.h's to say. */
+    if (is_blank(c->auth_jwt_role_claim) ||
+        (!strchr(".$", c->auth_jwt_role_claim.p[0]) &&
+         (c->auth_jwt_role_claim.p[c->auth_jwt_role_claim.n - 1] == '.' ||
+          strstr(c->auth_jwt_role_claim.p, ".."))))
         return fail_text(l, CONF_ID_auth_jwt_role_claim, c->auth_jwt_role_claim,
                          "the name of a claim, such as \"role\" or \"app.role\"");
     return HS_OK;
@@ -149,7 +172,7 @@ static bool is_role(const struct conf *c, struct hs_str name)
     bool found = hs_str_eq(name, c->auth_anonymous_role);
 
     for (size_t i = 0; i < c->auth_roles.n && !found; i++)
-        found = hs_str_eq(name, c->auth_roles.v[i]);
+        found = hs_str_eq(name, c->auth_roles.v[i]) || hs_str_is(c->auth_roles.v[i], "*");
     return found;
 }
 
@@ -304,6 +327,7 @@ hs_status conf_check(struct conf_loader *l)
     CHECK(check_key(l, CONF_ID_auth_jwt_secret));
     CHECK(check_key(l, CONF_ID_api_cursor_secret));
     CHECK(check_public_key(l));
+    CHECK(check_key_header(l));
     CHECK(check_roles(l));
     CHECK(check_limits(l));
     CHECK(check_warm(l));
@@ -323,8 +347,10 @@ hs_status conf_check(struct conf_loader *l)
 
 void conf_advise(const struct conf *c, struct hs_buf *out)
 {
-    bool has_key = c->auth_jwt_secret.n || c->auth_jwt_public_key.n;
+    bool has_token_key = c->auth_jwt_secret.n || c->auth_jwt_public_key.n || c->auth_jwt_jwks.n;
+    bool has_key = has_token_key || c->auth_keys_list.n;
 
+    hs_buf_add(out, c->private->notes);
     if (c->database_url.n == 0)
         hs_buf_add_lit(out,
                        "database.url is unset: the PG* variables of the environment are used.\n");
@@ -337,9 +363,12 @@ void conf_advise(const struct conf *c, struct hs_buf *out)
         hs_buf_add_lit(out,
                        "auth.anonymous_role is unset and no token can be verified: every request "
                        "will get 401.\n");
-    if (has_key && c->auth_jwt_audience.n == 0)
+    if (has_token_key && c->auth_jwt_audience.n == 0)
         hs_buf_add_lit(
             out, "auth.jwt.audience is unset: tokens made for other services are accepted.\n");
+    if (hs_str_starts(c->auth_jwt_jwks, HS_STR("http://")))
+        hs_buf_add_lit(out, "auth.jwt.jwks is read over http: whoever can change what is on its way "
+                            "can sign tokens.\n");
     if (c->api_cursor_secret.n == 0)
         hs_buf_add_lit(out,
                        "api.cursor.secret is unset: cursors are good only as long as the key kept "

@@ -9,6 +9,7 @@
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
 
+#include "core/arena.h"
 #include "core/buf.h"
 #include "core/err.h"
 #include "core/time.h"
@@ -43,13 +44,25 @@ struct conf_override {
     const char *value;
 };
 
+struct conf_sources {
+    const char *file;  /* NULL: defaults, environment and command line only */
+    bool is_postgrest; /* it is a configuration of PostgREST's, whose variables count, too */
+    const struct conf_override *overrides;
+    size_t n_overrides;
+};
+
 /*
- * file may be NULL (defaults and environment only). The caller frees with conf_free().
+ * The caller frees with conf_free().
  *   errors  HS_E_CONFIG with file, line, the option, what was found and what was expected
  */
-hs_status conf_load(const char *file, const struct conf_override *overrides, size_t n_overrides,
-                    struct conf **ret_conf, struct hs_err *reterr) hs_must_check;
+hs_status conf_load(const struct conf_sources *source, struct conf **ret_conf,
+                    struct hs_err *reterr) hs_must_check;
 void conf_free(struct conf *conf);
+/*
+ * A path as an option gives it: where it is relative it begins in the folder of the configuration file, or without
+ * one where hasten runs. NUL-terminated, in the arena; p == NULL: no memory.
+ */
+struct hs_str conf_beside(const struct conf *conf, struct hs_str path, struct hs_arena *arena);
 
 /*
  * For a reload: `now` is what was read, `running` what is in force. Appends the names of the options that
@@ -71,5 +84,7 @@ void conf_advise(const struct conf *conf, struct hs_buf *out);
 
 /* docs/reference/options.md */
 void conf_reference(struct hs_buf *out);
+/* docs/reference/postgrest-options.md */
+void conf_reference_postgrest(struct hs_buf *out);
 
 #endif

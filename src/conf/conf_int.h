@@ -44,9 +44,10 @@ extern const struct conf_option conf_options[CONF_OPTIONS];
 
 enum {
     CONF_FILE_MAX = 1 << 20,        /* bytes of a configuration file: far above any real one */
-    CONF_SECRET_FILE_MAX = 1 << 16, /* bytes of a secret: a PEM key is under 4 KiB */
+    CONF_SECRET_FILE_MAX = 1 << 20, /* bytes of a secret: a PEM key is under 4 KiB, a list of 4096 API keys under 1 MiB */
     CONF_ARENA_MAX = 16 << 20,      /* all texts; a variable may be expanded many times */
     CONF_TEXT_MAX = 1 << 20,        /* one value, as far as variables lengthen it */
+    CONF_SETTINGS_MAX = 64,         /* app.settings.* of PostgREST's */
     CONF_ITEMS_MAX = 10000,         /* of one list */
     CONF_QUOTE = 80,                /* a quoted piece of input in an error */
     CONF_PLACE = 128                /* "file:line", or the name of a variable */
@@ -63,6 +64,7 @@ struct conf_origin {
 struct conf_private {
     struct hs_arena arena; /* all texts and lists of the configuration */
     const char *file;      /* as given, or NULL */
+    struct hs_str notes;   /* lines for conf_advise(), from reading */
     struct conf_origin origin[CONF_OPTIONS];
 };
 
@@ -93,6 +95,7 @@ struct conf_given {
 
 struct conf_input {
     const char *file;   /* the name in messages; NULL = no file */
+    bool is_postgrest;  /* it is one of PostgREST's */
     struct hs_str text; /* its content */
     char *const *env;
     const struct conf_override *overrides;
@@ -144,6 +147,8 @@ hs_status conf_note_seen(struct conf_loader *l, const struct conf_given *g) hs_m
 
 hs_status conf_read_yaml(struct conf_loader *l, struct hs_str text) hs_must_check;
 hs_status conf_read_env(struct conf_loader *l) hs_must_check;
+/* A file of PostgREST's, and its variables. */
+hs_status conf_read_postgrest(struct conf_loader *l, struct hs_str text) hs_must_check;
 hs_status conf_read_overrides(struct conf_loader *l, const struct conf_override *overrides,
                               size_t n) hs_must_check;
 

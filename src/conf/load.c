@@ -33,7 +33,9 @@ static hs_status load(struct conf_loader *l, const struct conf_input *in)
 {
     hs_status status = set_defaults(l);
 
-    if (status == HS_OK && in->file)
+    if (status == HS_OK && in->is_postgrest)
+        status = conf_read_postgrest(l, in->text);
+    else if (status == HS_OK && in->file)
         status = conf_read_yaml(l, in->text);
     forget_seen(l);
     if (status == HS_OK)
@@ -58,6 +60,17 @@ static struct conf *conf_new(void)
     }
     hs_arena_init(&conf->private->arena, CONF_ARENA_MAX);
     return conf;
+}
+
+struct hs_str conf_beside(const struct conf *conf, struct hs_str path, struct hs_arena *arena)
+{
+    struct hs_str file = hs_str(conf->private->file);
+
+    while (file.n && file.p[file.n - 1] != '/')
+        file.n--;
+    if (path.n && path.p[0] == '/')
+        file.n = 0;
+    return hs_arena_printf(arena, "%.*s%.*s", HS_FMT(file), HS_FMT(path));
 }
 
 void conf_free(struct conf *conf)
@@ -150,11 +163,14 @@ hs_status conf_read_file(struct hs_arena *arena, const char *path, size_t max,
     return HS_OK;
 }
 
-hs_status conf_load(const char *file, const struct conf_override *overrides, size_t n_overrides,
-                    struct conf **ret_conf, struct hs_err *reterr)
+hs_status conf_load(const struct conf_sources *source, struct conf **ret_conf, struct hs_err *reterr)
 {
-    struct conf_input in = {
-        .file = file, .env = environ, .overrides = overrides, .n_overrides = n_overrides};
+    const char *file = source->file;
+    struct conf_input in = {.file = file,
+                            .is_postgrest = source->is_postgrest,
+                            .env = environ,
+                            .overrides = source->overrides,
+                            .n_overrides = source->n_overrides};
     const char *why = "";
     struct hs_arena arena;
     hs_status status = HS_OK;

@@ -63,6 +63,17 @@ static const char intro[] =
     "| lines | a YAML list, or one text: an item a line, or separated by semicolons, for its items may hold "
     "commas |\n";
 
+static const char postgrest_intro[] =
+    "# PostgREST's options\n"
+    "Made by `hasten config reference postgrest` from `src/conf/postgrest.def`.\n\n"
+    "`hasten serve --postgrest-conf FILE` takes a configuration file of PostgREST's, and its `PGRST_*` variables, which\n"
+    "win. Without any file the variables count where `PGRST_DB_URI` is among them. hasten's own options may be given\n"
+    "beside them by `HASTEN_*` variables and `--set`. What is not said holds as with PostgREST: port 3000 of every\n"
+    "address, tables at `/`, and every role that the login may `SET ROLE` to.\n\n"
+    "| theirs | ours |\n| --- | --- |\n"
+    "| `server-host`, `server-port` | `server.listen` |\n"
+    "| `app.settings.*` | `rest.app_settings` |\n";
+
 static const char *const type_names[] = {
     [CONF_STRING] = "text", [CONF_SECRET] = "secret", [CONF_BOOL] = "boolean",
     [CONF_INT] = "number",  [CONF_TIME] = "duration", [CONF_SIZE] = "size",
@@ -107,6 +118,39 @@ static void add_row(struct hs_buf *out, const struct conf_option *o)
     hs_buf_add_lit(out, " | ");
     add_cell(out, o->prose);
     hs_buf_add(out, o->is_fixed ? HS_STR(" *Needs a restart.* |\n") : HS_STR(" |\n"));
+}
+
+void conf_reference_postgrest(struct hs_buf *out)
+{
+    static const struct {
+        const char *name;
+        bool is_done;
+        enum conf_id id;
+        const char *why;
+    } rows[] = {
+#define NONE false
+#define COPY true
+#define SECONDS true
+#define SECRET true
+#define SAME true
+#define POSTGREST(name, how, field, why) {name, how, CONF_ID_##field, why},
+#include "conf/postgrest.def"
+#undef NONE
+#undef COPY
+#undef SECONDS
+#undef SECRET
+#undef SAME
+    };
+
+    hs_buf_add(out, hs_str(postgrest_intro));
+    for (size_t i = 0; i < HS_LEN(rows); i++) {
+        hs_buf_printf(out, "| `%s` | ", rows[i].name);
+        if (rows[i].is_done)
+            hs_buf_printf(out, "`%s`", conf_options[rows[i].id].name);
+        else
+            hs_buf_printf(out, "nothing: %s", rows[i].why);
+        hs_buf_add_lit(out, " |\n");
+    }
 }
 
 void conf_reference(struct hs_buf *out)

@@ -27,6 +27,7 @@ void hs_err_clear(struct hs_err *err)
 {
     err->status = HS_OK;
     err->http = 0;
+    err->reason = 0;
     err->sqlstate[0] = '\0';
     err->what[0] = '\0';
     err->why[0] = '\0';

@@ -26,6 +26,7 @@ enum { HS_ERR_WHAT = 320, HS_ERR_WHY = 320, HS_ERR_HINT = 320 };
 struct hs_err {
     hs_status status;
     unsigned short http;    /* 0 = that of the status */
+    unsigned short reason;  /* finer than the status, numbered by whoever fails so; 0 = none */
     char sqlstate[6];       /* "" if PostgreSQL did not say it */
     char what[HS_ERR_WHAT]; /* one sentence for a person */
     char why[HS_ERR_WHY];   /* details, may be "" */

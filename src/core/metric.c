@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "core/audit.h"
 #include "core/log.h"
 #include "core/mem.h"
 
@@ -177,6 +178,8 @@ uint64_t hs_metric_sum(enum hs_metric_id id)
     uint64_t total = sum(offsetof(struct hs_metrics, value) + id * sizeof(uint64_t));
 
     /* Counted where it happens: a thread may log without owning a set. */
+    if (id == HS_M_AUDIT_LINES_LOST)
+        return total + hs_audit_lines_lost();
     return id == HS_M_LOG_LINES_LOST ? total + hs_log_lines_lost() : total;
 }
 

@@ -147,7 +147,7 @@ static void evict(struct edge_token_cache *cache)
 }
 
 void edge_token_cache_add(struct edge_token_cache *cache, struct hs_str token,
-                          struct hs_identity *identity, int64_t starts_us, int64_t ends_us)
+                          struct hs_identity *identity, const struct edge_jwt *jwt)
 {
     size_t bytes_max = (size_t)cache->max * EDGE_TOKEN_MEAN;
     struct edge_token *e;
@@ -162,11 +162,36 @@ void edge_token_cache_add(struct edge_token_cache *cache, struct hs_str token,
     if (!text)
         return;
     e = &cache->entries[cache->n];
-    *e = (struct edge_token){hash_of(token), text,    token.n, hs_identity_ref(identity),
-                             starts_us,      ends_us, false};
+    *e = (struct edge_token){.hash = hash_of(token),
+                             .text = text,
+                             .n = token.n,
+                             .identity = hs_identity_ref(identity),
+                             .starts_us = jwt->starts_us,
+                             .ends_us = jwt->ends_us};
+    memcpy(e->id, jwt->id, sizeof(e->id));
     at = home(cache, e->hash);
     while (cache->slots[at])
         at = (at + 1) & cache->mask;
     cache->slots[at] = ++cache->n;
     cache->bytes += token.n;
+}
+
+void edge_token_cache_drop(struct edge_token_cache *cache,
+                           const unsigned char id[static EDGE_JWT_ID])
+{
+    uint32_t i = 0;
+
+    while (i < cache->n) {
+        if (memcmp(cache->entries[i].id, id, EDGE_JWT_ID) == 0)
+            drop(cache, i); /* the last one takes its place */
+        else
+            i++;
+    }
+}
+
+void edge_token_cache_clear(struct edge_token_cache *cache)
+{
+    while (cache->n)
+        drop(cache, cache->n - 1);
+    cache->hand = 0;
 }

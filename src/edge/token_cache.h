@@ -15,6 +15,7 @@
 
 #include "core/identity.h"
 #include "core/time.h"
+#include "edge/jwt.h"
 
 enum { EDGE_TOKEN_MEAN = 1024 };
 
@@ -25,7 +26,8 @@ struct edge_token {
     struct hs_identity *identity; /* a reference of the cache's */
     int64_t starts_us;            /* as in edge/jwt.h */
     int64_t ends_us;
-    bool is_used; /* since the hand came by */
+    unsigned char id[EDGE_JWT_ID]; /* the same */
+    bool is_used;                  /* since the hand came by */
 };
 
 struct edge_token_cache {
@@ -47,6 +49,10 @@ struct hs_identity *edge_token_cache_find(struct edge_token_cache *cache, struct
                                           struct hs_wall now);
 /* Remembers a token that find did not return. Takes a reference. Without memory it just forgets. */
 void edge_token_cache_add(struct edge_token_cache *cache, struct hs_str token,
-                          struct hs_identity *identity, int64_t starts_us, int64_t ends_us);
+                          struct hs_identity *identity, const struct edge_jwt *jwt);
+/* Looks at all of them. */
+void edge_token_cache_drop(struct edge_token_cache *cache,
+                           const unsigned char id[static EDGE_JWT_ID]);
+void edge_token_cache_clear(struct edge_token_cache *cache);
 
 #endif

@@ -70,6 +70,8 @@ void http_reply_error_with(struct http_req *req, const struct hs_err *err, struc
                                .headers = headers,
                                .close = close};
 
+    if (!req->denied)
+        req->denied = hs_err_code(err);
     hs_buf_clear(text);
     if (req->tell)
         req->tell(req, err, !has_private_reason(err), text, &reply);

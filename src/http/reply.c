@@ -226,6 +226,7 @@ static void account(struct http_call *call, hs_us now)
     if (call->is_queued)
         hs_metric_sub(req->metrics, HS_M_HTTP_IN_FLIGHT, 1);
     call->is_queued = false;
+    http_audit(call, call->status);
     if (server->setup.limits.access_log && hs_log_is_on(HS_LOG_INFO))
         log_access(call, us);
 }

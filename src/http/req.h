@@ -73,6 +73,11 @@ struct http_req {
     char span_id[16];               /* ours, 16 hex digits */
     bool is_sampled;
     struct hs_str client;    /* address and port, for logs */
+    /*
+     * Why it is refused, a word for the audit log's lines of 401 and 403; NULL: the error's code. Set by the auth
+     * step; who writes errors of his own sets it to their code. Must live until the call that answers.
+     */
+    const char *denied;
     struct hs_str path_rest; /* what follows the matched route's prefix, without its '/' */
     struct hs_str host;      /* p == NULL if there is none (HTTP/1.0) */
     void *scope; /* of a request within a request: what its parent shares with it (http/sub.h); else NULL */

@@ -9,6 +9,7 @@
  * The hook runs once a turn, before the loop waits: answers that came from elsewhere in this turn
  * leave, connections that were stopped by a bound read on, log lines go out.
  */
+#include "core/audit.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "http/server_int.h"
@@ -139,6 +140,7 @@ static void on_turn(struct net_hook *hook)
     if (server->scratch.cap > SCRATCH_KEPT)
         hs_buf_fini(&server->scratch);
     hs_log_flush();
+    hs_audit_flush();
 }
 
 /* ---- drain ---- */

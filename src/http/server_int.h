@@ -211,6 +211,10 @@ void http_conn_advance(struct http_conn *conn);
 void http_reply_error_with(struct http_req *req, const struct hs_err *err, struct hs_str headers,
                            bool close);
 
+/* ---- audit.c ---- */
+/* A request was answered with that status: a line of the audit log, if that is one for it. */
+void http_audit(const struct http_call *call, unsigned status);
+
 /* ---- sub.c ---- */
 /* The calls of http/req.h of the same names, for a sub-request. */
 void http_sub_reply(struct http_call *call, const struct http_reply *reply);

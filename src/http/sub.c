@@ -176,6 +176,7 @@ void http_sub_reply(struct http_call *call, const struct http_reply *reply)
         last.body = HS_STR_NULL;
     hs_metric_request(req->metrics, req->route, reply->status,
                       now > req->started_at ? now - req->started_at : 0);
+    http_audit(call, reply->status);
     if (sub->parent && req->pg_us > sub->parent->pg_us)
         sub->parent->pg_us = req->pg_us; /* they run side by side: the longest counts */
     http_req_unhold(payer_of(call), call->out.n);

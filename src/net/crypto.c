@@ -5,22 +5,17 @@
  * about what the hash itself costs.
  *
  * OpenSSL's error queue belongs to the thread and would grow into somebody else's answer, so each call
- * that can fail empties it. Its texts are not shown: "not a PEM public key" helps an operator more.
- * RSASSA-PSS keys are refused for PKCS #1 signatures although the numbers in them would do: the key
- * says what it is for (RFC 8017, appendix A.2.3).
+ * that can fail empties it.
  *
- * Source: EVP_MAC(3), EVP_MAC-HMAC(7), EVP_PKEY_verify(3), getrandom(2); RFC 2104, 4648, 8017.
+ * Source: EVP_MAC(3), EVP_MAC-HMAC(7), getrandom(2); RFC 2104, 4648.
  */
 #include "net/crypto.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#include <openssl/pem.h>
-#include <openssl/rsa.h>
 #include <stdio.h>
 #include <sys/random.h>
 
@@ -28,11 +23,6 @@
 
 struct net_hmac {
     EVP_MAC_CTX *ctx;
-};
-
-struct net_rsa {
-    EVP_MD *sha256;
-    EVP_PKEY_CTX *ctx; /* set up for verifying; keeps the key alive */
 };
 
 static hs_status no_memory(struct hs_err *reterr)
@@ -103,99 +93,6 @@ bool net_sha256_hex(struct hs_str data, char ret_hex[static NET_SHA256_HEX])
     for (size_t i = 0; i < NET_SHA256; i++)
         (void)snprintf(ret_hex + 2 * i, 3, "%02x", hash[i]);
     return true;
-}
-
-/* Never asks a terminal: a public key has no passphrase. */
-static int no_passphrase(char *to, int size, int is_writing, void *arg)
-{
-    (void)to;
-    (void)size;
-    (void)is_writing;
-    (void)arg;
-    return -1;
-}
-
-static EVP_PKEY *read_public(struct hs_str pem)
-{
-    BIO *bio = pem.n && pem.n <= INT_MAX ? BIO_new_mem_buf(pem.p, (int)pem.n) : NULL;
-    EVP_PKEY *key = bio ? PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL) : NULL;
-
-    (void)BIO_free(bio);
-    ERR_clear_error();
-    return key;
-}
-
-static hs_status check_key(const EVP_PKEY *key, struct hs_err *reterr)
-{
-    int bits;
-
-    if (!key) {
-        hs_status status = hs_fail(reterr, HS_E_CONFIG, "the RSA public key cannot be read");
-
-        hs_err_why(reterr, "It is not a public key in PEM form (-----BEGIN PUBLIC KEY-----).");
-        hs_err_hint(reterr, "Take the public half: openssl rsa -in private.pem -pubout");
-        return status;
-    }
-    bits = EVP_PKEY_get_bits(key);
-    if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA && bits >= NET_RSA_BITS_MIN &&
-        bits <= NET_RSA_BITS_MAX)
-        return HS_OK;
-    (void)hs_fail(reterr, HS_E_CONFIG, "the public key cannot be used for RS256");
-    if (EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA)
-        hs_err_why(reterr, "It is not a plain RSA key (it is of another algorithm).");
-    else
-        hs_err_why(reterr, "It has %d bits; %d to %d are accepted.", bits, NET_RSA_BITS_MIN,
-                   NET_RSA_BITS_MAX);
-    hs_err_hint(reterr, "Make one with: openssl genrsa 2048");
-    return HS_E_CONFIG;
-}
-
-hs_status net_rsa_new(struct hs_str pem, struct net_rsa **ret_rsa, struct hs_err *reterr)
-{
-    EVP_PKEY *key = read_public(pem);
-    struct net_rsa *rsa = NULL;
-    hs_status status = check_key(key, reterr);
-
-    if (status) {
-        EVP_PKEY_free(key);
-        return status;
-    }
-    rsa = hs_calloc(1, sizeof(*rsa));
-    if (rsa) {
-        rsa->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-        rsa->ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
-    }
-    EVP_PKEY_free(key);
-    if (!rsa || !rsa->sha256 || !rsa->ctx || EVP_PKEY_verify_init(rsa->ctx) != 1 ||
-        EVP_PKEY_CTX_set_rsa_padding(rsa->ctx, RSA_PKCS1_PADDING) != 1 ||
-        EVP_PKEY_CTX_set_signature_md(rsa->ctx, rsa->sha256) != 1) {
-        net_rsa_free(rsa);
-        return no_memory(reterr);
-    }
-    *ret_rsa = rsa;
-    return HS_OK;
-}
-
-void net_rsa_free(struct net_rsa *rsa)
-{
-    if (!rsa)
-        return;
-    EVP_PKEY_CTX_free(rsa->ctx);
-    EVP_MD_free(rsa->sha256);
-    hs_free(rsa);
-}
-
-bool net_rsa_verify_sha256(struct net_rsa *rsa, struct hs_str data, struct hs_str signature)
-{
-    unsigned char hash[NET_SHA256];
-    unsigned n = 0;
-    bool holds = EVP_Digest(data.p, data.n, hash, &n, rsa->sha256, NULL) == 1 && n == NET_SHA256 &&
-                 EVP_PKEY_verify(rsa->ctx, (const unsigned char *)signature.p, signature.n, hash,
-                                 sizeof(hash)) == 1;
-
-    if (!holds)
-        ERR_clear_error();
-    return holds;
 }
 
 void net_random(void *to, size_t n)

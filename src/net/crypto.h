@@ -2,7 +2,8 @@
 /*
  * net/crypto.h - the cryptography that hasten needs, over OpenSSL 3.
  *
- * Keys are prepared once and used by one thread at a time; using one allocates nothing of ours.
+ * Keys are prepared once and used by one thread at a time; using one allocates nothing of ours. Keys that
+ * verify signatures are in net/crypto_key.h.
  */
 #ifndef NET_CRYPTO_H
 #define NET_CRYPTO_H
@@ -10,7 +11,7 @@
 #include "core/buf.h"
 #include "core/err.h"
 
-enum { NET_SHA256 = 32, NET_RSA_BITS_MIN = 2048, NET_RSA_BITS_MAX = 16384 };
+enum { NET_SHA256 = 32 };
 
 struct net_hmac; /* a prepared HMAC-SHA-256 key */
 
@@ -28,19 +29,6 @@ bool net_sha256(struct hs_str data, unsigned char ret_hash[static NET_SHA256]) h
 enum { NET_SHA256_HEX = 2 * NET_SHA256 + 1 };
 /* The same in lower-case hexadecimal, NUL-terminated. */
 bool net_sha256_hex(struct hs_str data, char ret_hex[static NET_SHA256_HEX]) hs_must_check;
-
-struct net_rsa; /* a prepared RSA public key */
-
-/*
- * pem: "PUBLIC KEY" (SubjectPublicKeyInfo) or "RSA PUBLIC KEY" (PKCS #1).
- *   errors  HS_E_CONFIG: not such a key, another algorithm, or not NET_RSA_BITS_MIN to _MAX bits
- */
-hs_status net_rsa_new(struct hs_str pem, struct net_rsa **ret_rsa, struct hs_err *reterr)
-    hs_must_check;
-void net_rsa_free(struct net_rsa *rsa);
-/* RSASSA-PKCS1-v1_5 with SHA-256 (RS256). */
-bool net_rsa_verify_sha256(struct net_rsa *rsa, struct hs_str data, struct hs_str signature)
-    hs_must_check;
 
 /* Unpredictable bytes (getrandom). */
 void net_random(void *to, size_t n);

@@ -18,7 +18,8 @@ static struct pg_catalog_whole *whole_of(struct pg_catalog *c)
     return w;
 }
 
-const struct pg_relation *pg_catalog_relation(const struct pg_catalog *c, struct hs_str name)
+/* The first of that name in by_name, or where it would stand. */
+static size_t first_named(const struct pg_catalog *c, struct hs_str name)
 {
     const struct pg_catalog_whole *w = HS_CONTAINER(c, struct pg_catalog_whole, pub);
     size_t low = 0;
@@ -32,9 +33,58 @@ const struct pg_relation *pg_catalog_relation(const struct pg_catalog *c, struct
         else
             high = middle;
     }
-    if (low == c->n_relations || !hs_str_eq(w->by_name[low]->name, name))
-        return NULL;
-    return w->by_name[low];
+    return low;
+}
+
+const struct pg_relation *pg_catalog_relation(const struct pg_catalog *c, struct hs_str name)
+{
+    const struct pg_catalog_whole *w = HS_CONTAINER(c, struct pg_catalog_whole, pub);
+    size_t at = first_named(c, name);
+
+    return at < c->n_relations && hs_str_eq(w->by_name[at]->name, name) ? w->by_name[at] : NULL;
+}
+
+const struct pg_relation *pg_catalog_relation_in(const struct pg_catalog *c, struct hs_str schema,
+                                                 struct hs_str name)
+{
+    const struct pg_catalog_whole *w = HS_CONTAINER(c, struct pg_catalog_whole, pub);
+    size_t at = first_named(c, name);
+
+    while (at < c->n_relations && hs_str_eq(w->by_name[at]->name, name)) {
+        if (hs_str_eq(w->by_name[at]->schema, schema))
+            return w->by_name[at];
+        at++;
+    }
+    return NULL;
+}
+
+static int compare_function(const struct pg_function *f, struct hs_str schema, struct hs_str name)
+{
+    int order = hs_str_cmp(f->schema, schema);
+
+    return order ? order : hs_str_cmp(f->name, name);
+}
+
+const struct pg_function *pg_catalog_functions(const struct pg_catalog *c, struct hs_str schema,
+                                               struct hs_str name, size_t *ret_n)
+{
+    size_t low = 0;
+    size_t high = c->n_functions;
+    size_t end;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (compare_function(&c->functions[middle], schema, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    end = low;
+    while (end < c->n_functions && compare_function(&c->functions[end], schema, name) == 0)
+        end++;
+    *ret_n = end - low;
+    return end > low ? &c->functions[low] : NULL;
 }
 
 const struct pg_column *pg_relation_column(const struct pg_relation *r, struct hs_str name)

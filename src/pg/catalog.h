@@ -112,7 +112,13 @@ struct pg_depend {
     const uint32_t
         *tables; /* oids of the tables (r, p) whose rows are read, its own among them; ascending */
     size_t n_tables;
-    uint64_t claims;       /* bit i is pg_catalog.claims[i]: the top-level claims that are read */
+    /*
+     * Of a statement: those of the tables that nothing but its own text reads, no view, function or policy. Of them
+     * it reads rows that their policies let the caller see, and no others.
+     */
+    const struct pg_relation *const *plain;
+    size_t n_plain;
+    uint64_t claims; /* bit i is pg_catalog.claims[i]: the top-level claims that are read */
     /*
      * Its own table is read in another way, too (by a policy's function, by a view that a policy asks): then the
      * answer depends on other rows of it than those that it shows.
@@ -183,12 +189,16 @@ struct pg_argument {
     bool is_variadic; /* type is the array */
 };
 
-/* SET of a function or a role: a value for the time of its transaction. */
+/* SET of a function or a role: a value for the time of its transaction, as set_config() takes it. */
 struct pg_setting {
     struct hs_str name;
     struct hs_str value;
 };
 
+/*
+ * A function or procedure of an exposed schema, or one of an extra schema that has `of`. Not those that no
+ * statement can call (triggers, support functions), no aggregates, no window functions.
+ */
 struct pg_function {
     uint32_t oid;
     struct hs_str schema;
@@ -198,23 +208,29 @@ struct pg_function {
     bool is_procedure;
     bool is_set_returning;
     bool is_void;
-    const struct pg_type *returns;
+    const struct pg_type *returns; /* of a set: of one row of it */
     const struct pg_argument *arguments;
     size_t n_arguments;
     /*
-     * What a row of it looks like: the relation whose row type it returns; else one made up for it from its OUT
-     * and TABLE columns (relkind 'F', no oid of its own); of a scalar one with one column of its name.
+     * What a row of it looks like: the relation whose row type it returns, if that is exposed; else one made up
+     * for it (relkind 'F', oid 0, not in pg_catalog.relations, readers are the callers): from its OUT, INOUT and
+     * TABLE parameters, from the fields of the composite type that it returns, or with one column of its own name.
      */
     const struct pg_relation *row;
-    bool is_scalar;         /* returns no row type: an answer is the value itself */
-    uint64_t rows_estimate; /* ROWS */
+    /*
+     * An answer is the value itself: it returns no composite type and has no OUT, INOUT or TABLE parameter, not
+     * even a single one. A record without a list of columns is one, too.
+     */
+    bool is_scalar;
+    uint64_t rows_estimate; /* ROWS; 0 where it returns no set */
     const struct pg_setting *settings;
     size_t n_settings;
     uint64_t callers; /* who may EXECUTE it: bits as in pg_catalog.roles */
     struct hs_str comment;
     /*
-     * Called with one row of this relation (its only argument): a computed field where it is scalar, a computed
-     * relationship where it gives rows of another relation. NULL: neither.
+     * Called with one row of this relation (its only argument): a computed field where it is scalar, else a
+     * computed relationship with `row`, which is an exposed relation (this one, too), to one row of it where it
+     * returns no set or says ROWS 1. NULL: neither.
      */
     const struct pg_relation *of;
 };
@@ -227,9 +243,13 @@ struct pg_view_column {
     const struct pg_column *column; /* of the view */
     uint32_t table;                 /* oid */
     int16_t attnum;                 /* there */
+    bool is_primary; /* there of the primary key, all of whose columns the view has */
 };
 
-/* A foreign key between any tables of the database, exposed or not: views may show what tables hide. */
+/*
+ * A foreign key between any tables of the database, exposed or not: views may show what tables hide. The ones that
+ * PostgreSQL repeats for partitions are left out.
+ */
 struct pg_reference {
     struct hs_str name;
     uint32_t from;
@@ -237,16 +257,45 @@ struct pg_reference {
     const int16_t *from_attnums;
     const int16_t *to_attnums;
     size_t n_columns;
+    /* A primary key or a unique constraint has just these columns; an index by itself does not count. */
     bool from_is_unique;
 };
 
-/* A type by every name that a cast may call it: "int4", "integer", "int", and of an exposed schema's its own. */
+/*
+ * A type by every name that a cast may call it: "int4", "integer", "int", of an exposed or extra schema also "mood"
+ * and "app.mood", arrays with "[]" behind. PostgreSQL's own win over others, schemas in their order. No row types of
+ * tables and no pseudo-types. "char", "character" and "bit" are one character or bit long, as in SQL.
+ */
 struct pg_type_name {
     struct hs_str name; /* lower case unless the type's own name is not */
     const struct pg_type *type;
 };
 
-/* Who the roles are, beyond their names: index as in pg_catalog.roles. */
+/*
+ * What makes an answer of a media type that is not built in: a function that returns a domain named like one
+ * ("text/xml"; asterisks on both sides of the slash: any).
+ */
+struct pg_media_handler {
+    struct hs_str media_type; /* lower case; that of `type` */
+    const struct pg_type *type;
+    struct hs_str schema;
+    struct hs_str name;
+    struct hs_str quoted; /* "schema"."name" */
+    /*
+     * One of pg_catalog.functions, whose own answer is of that media type. NULL: an aggregate over the rows of an
+     * answer, of one argument.
+     */
+    const struct pg_function *function;
+    /* Of an aggregate: over the rows of this relation; NULL: of any (anyelement). */
+    const struct pg_relation *of;
+    uint64_t callers; /* as in pg_function */
+};
+
+/*
+ * ALTER ROLE ... SET, with IN DATABASE for this one winning: index as in pg_catalog.roles. Those that anyone, or the
+ * login by GRANT SET ON PARAMETER, may set (so set them before the role); settings that the server does not know
+ * (with a dot in the name, of no module) are left out.
+ */
 struct pg_role_settings {
     const struct pg_setting *settings;
     size_t n_settings;
@@ -262,7 +311,7 @@ struct pg_policy {
 };
 
 /* A statement that somebody wrote, about which PostgreSQL is asked with each snapshot. */
-struct pg_statement_ask {
+struct pg_ask {
     struct hs_str sql;          /* one statement with $1, $2 ..., each behind a cast; NUL-terminated */
     size_t n_params;
     const struct hs_str *roles; /* that may run it; none = all of the setup's */
@@ -275,7 +324,7 @@ struct pg_result_column {
 };
 
 /* What PostgreSQL says of it. */
-struct pg_statement {
+struct pg_asked {
     /* p == NULL: it can be run. Else what stands against it, and where: the character from 1 on; 0 = nowhere. */
     struct hs_str fault;
     struct hs_str hint; /* may be empty */
@@ -294,7 +343,7 @@ struct pg_catalog {
     int server_version_num;
     struct pg_relation *relations; /* sorted by (position of schema in database.schemas, name) */
     size_t n_relations;
-    const struct pg_function *functions;
+    const struct pg_function *functions; /* sorted by schema, name, oid */
     size_t n_functions;
     const struct pg_view_column *view_columns; /* by view, then column */
     size_t n_view_columns;
@@ -302,9 +351,11 @@ struct pg_catalog {
     size_t n_references;
     const struct pg_type_name *type_names; /* sorted by name */
     size_t n_type_names;
-    const struct pg_role_settings *role_settings; /* n_roles of them */
-    const struct hs_str *schemas; /* database.schemas, in their order */
-    const struct hs_str *schema_comments;
+    const struct pg_role_settings *role_settings;  /* n_roles of them */
+    const struct pg_media_handler *media_handlers; /* sorted by media_type, then schema and name */
+    size_t n_media_handlers;
+    const struct hs_str *schemas;         /* database.schemas, in their order */
+    const struct hs_str *schema_comments; /* empty: none */
     size_t n_schemas;
     const struct pg_policy *policies;
     size_t n_policies;
@@ -317,7 +368,7 @@ struct pg_catalog {
      */
     const struct hs_str *roles;
     size_t n_roles; /* up to HS_ROLES_MAX */
-    const struct pg_statement *statements; /* of those asked about, in their order */
+    const struct pg_asked *statements; /* of those asked about, in their order */
     size_t n_statements;
 };
 
@@ -336,7 +387,7 @@ const struct pg_relation *pg_catalog_relation_in(const struct pg_catalog *c, str
 /* The functions of that name in that schema stand together: the first of them, and how many. NULL: none. */
 const struct pg_function *pg_catalog_functions(const struct pg_catalog *c, struct hs_str schema,
                                                struct hs_str name, size_t *ret_n);
-/* A type that a cast may name. NULL if there is none. */
+/* A type that a cast may name; where there is none, by the name in lower case. NULL if there is none. */
 const struct pg_type *pg_catalog_type_named(const struct pg_catalog *c, struct hs_str name);
 
 struct pg_catalog *pg_catalog_ref(struct pg_catalog *c);
@@ -351,10 +402,15 @@ struct pg_catalog_setup {
     struct hs_str application_name;
     const struct hs_str *schemas;
     size_t n_schemas;
+    /* Not served, but for functions of a row of what is, and types by name. What does not exist is ignored. */
+    const struct hs_str *extra_schemas;
+    size_t n_extra_schemas;
     struct hs_str allow_login; /* database.allow_login */
     const struct hs_str
         *roles; /* auth.roles and the anonymous role: each must exist and be grantable */
     size_t n_roles;
+    /* And all others that the login may become, but for itself and who stands above row-level security. */
+    bool all_roles;
     hs_us connect_timeout;
     hs_us statement_timeout;
     bool (*is_stopping)(
@@ -374,7 +430,7 @@ void pg_catalog_reader_free(struct pg_catalog_reader *reader);
  * With each snapshot from now on these statements are looked at, too. The asks are the caller's and stay until they
  * are replaced or the reader ends.
  */
-void pg_catalog_reader_ask(struct pg_catalog_reader *reader, const struct pg_statement_ask *asks,
+void pg_catalog_reader_ask(struct pg_catalog_reader *reader, const struct pg_ask *asks,
                            size_t n);
 
 /*

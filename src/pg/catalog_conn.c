@@ -266,27 +266,39 @@ static bool take_results(const struct pg_catalog_reader *reader, PGconn *conn, h
     }
 }
 
+/* The answer to what was sent, errors of the database included. */
+static hs_status take_answer(struct pg_catalog_reader *reader, PGconn *conn, bool is_sent,
+                             PGresult **ret_result, struct hs_err *reterr)
+{
+    hs_us deadline = hs_now_us() + reader->setup.statement_timeout + GRACE;
+    PGresult *result = NULL;
+
+    if (is_sent && take_results(reader, conn, deadline, &result)) {
+        *ret_result = result;
+        return HS_OK;
+    }
+    PQclear(result);
+    if (is_stopping(reader))
+        return hs_fail(reterr, HS_E_SHUTDOWN, "the program ends");
+    fail_libpq(reterr, "lost the connection to the database", PQerrorMessage(conn));
+    if (hs_now_us() >= deadline)
+        hs_err_why(reterr, "no answer to a catalog query within %llu ms",
+                   (unsigned long long)((reader->setup.statement_timeout + GRACE) / HS_MS));
+    return HS_E_PG_DOWN;
+}
+
 hs_status pg_reader_query_on(struct pg_catalog_reader *reader, PGconn *conn, const char *sql,
                              const char *const *params, int n_params, PGresult **ret_result,
                              struct hs_err *reterr)
 {
-    hs_us deadline = hs_now_us() + reader->setup.statement_timeout + GRACE;
     PGresult *result = NULL;
     int sent = n_params ? PQsendQueryParams(conn, sql, n_params, NULL, params, NULL, NULL, 0)
                         : PQsendQuery(conn, sql);
+    hs_status failed = take_answer(reader, conn, sent, &result, reterr);
     ExecStatusType status;
-    hs_status failed;
 
-    if (!sent || !take_results(reader, conn, deadline, &result)) {
-        PQclear(result);
-        if (is_stopping(reader))
-            return hs_fail(reterr, HS_E_SHUTDOWN, "the program ends");
-        fail_libpq(reterr, "lost the connection to the database", PQerrorMessage(conn));
-        if (hs_now_us() >= deadline)
-            hs_err_why(reterr, "no answer to a catalog query within %llu ms",
-                       (unsigned long long)((reader->setup.statement_timeout + GRACE) / HS_MS));
-        return HS_E_PG_DOWN;
-    }
+    if (failed)
+        return failed;
     status = PQresultStatus(result);
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
         failed = fail_result(result, reterr);
@@ -306,6 +318,26 @@ hs_status pg_reader_query(struct pg_catalog_reader *reader, const char *sql,
 
     if (status == HS_E_PG_DOWN || status == HS_E_SHUTDOWN)
         pg_reader_disconnect(reader);
+    return status;
+}
+
+hs_status pg_reader_try(struct pg_catalog_reader *reader, const char *sql, bool is_described,
+                        PGresult **ret_result, struct hs_err *reterr)
+{
+    PGconn *conn = reader->conn;
+    PGresult *result = NULL;
+    int sent = is_described ? PQsendPrepare(conn, "", sql, 0, NULL)
+                            : PQsendQueryParams(conn, sql, 0, NULL, NULL, NULL, NULL, 0);
+    hs_status status = take_answer(reader, conn, sent, &result, reterr);
+
+    if (!status && is_described && PQresultStatus(result) == PGRES_COMMAND_OK) {
+        PQclear(result);
+        result = NULL;
+        status = take_answer(reader, conn, PQsendDescribePrepared(conn, ""), &result, reterr);
+    }
+    if (status)
+        pg_reader_disconnect(reader);
+    *ret_result = result;
     return status;
 }
 

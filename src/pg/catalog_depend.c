@@ -90,6 +90,8 @@ static void reach(struct way *w, struct pg_graph_edge edge, const struct pg_thin
         thing->visited = w->turn;
         w->steps[w->n++] = (struct step){thing, from};
     }
+    if (from && !edge.is_child && from->id != w->start)
+        thing->shared = w->turn;
     if (!edge.is_child && is_table(thing) && thing->listed != w->turn) {
         thing->listed = w->turn;
         w->tables[w->n_tables++] = (uint32_t)thing->id;
@@ -121,7 +123,7 @@ static int compare_oids(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void fill(struct pg_build *b, struct way *w, struct pg_relation *relation)
+static void fill(struct pg_build *b, struct way *w, struct pg_depend *to)
 {
     struct hs_str why = w->depend.why;
     uint32_t *tables = HS_NEW_ARRAY(b->arena, w->n_tables, uint32_t);
@@ -132,11 +134,61 @@ static void fill(struct pg_build *b, struct way *w, struct pg_relation *relation
         memcpy(tables, w->tables, w->n_tables * sizeof(*tables));
         qsort(tables, w->n_tables, sizeof(*tables), compare_oids);
     }
-    relation->depend = w->depend;
-    relation->depend.tables = tables;
-    relation->depend.n_tables = tables ? w->n_tables : 0;
-    relation->depend.is_known = why.n == 0;
-    relation->depend.why = hs_arena_dup(b->arena, why);
+    *to = w->depend;
+    to->tables = tables;
+    to->n_tables = tables ? w->n_tables : 0;
+    to->is_known = why.n == 0;
+    to->why = hs_arena_dup(b->arena, why);
+}
+
+static void find(struct pg_build *b, struct way *w, pg_thing_id start, struct pg_depend *to)
+{
+    w->turn++;
+    w->n = 0;
+    w->n_tables = 0;
+    w->depend = (struct pg_depend){0};
+    w->start = start;
+    reach(w, (struct pg_graph_edge){start, false}, NULL);
+    for (size_t at = 0; at < w->n; at++)
+        take_step(w, w->steps[at]);
+    fill(b, w, to);
+}
+
+static void fill_plain(struct pg_build *b, const struct way *w, struct pg_depend *to)
+{
+    const struct pg_relation **plain = HS_NEW_ARRAY(b->arena, w->n_tables,
+                                                    const struct pg_relation *);
+
+    to->plain = plain;
+    for (size_t i = 0; plain && i < w->n_tables; i++) {
+        const struct pg_thing *thing = pg_graph_thing(w->g, pg_thing_of('r', w->tables[i]));
+        const struct pg_relation *relation = pg_build_relation(b, w->tables[i]);
+
+        if (thing->shared != w->turn && relation)
+            plain[to->n_plain++] = relation;
+    }
+}
+
+/* Of a statement it goes without saying that the reason is in it. */
+static struct hs_str without_function(struct hs_str why)
+{
+    for (size_t i = 0; i < why.n; i++) {
+        if (hs_str_starts(hs_str_sub(why, i, why.n), HS_STR(" (in pg_temp")))
+            return hs_str_sub(why, 0, i);
+    }
+    return why;
+}
+
+/* One that no function was made of keeps what was said of it then. */
+static void find_statement(struct pg_build *b, struct way *w, size_t i)
+{
+    struct pg_depend *to = &b->statements[i].depend;
+
+    if (!b->parsed[i].function)
+        return;
+    find(b, w, pg_thing_of('f', b->parsed[i].function), to);
+    to->why = without_function(to->why);
+    fill_plain(b, w, to);
 }
 
 static hs_status keep_claims(struct pg_build *b, const struct pg_graph *g, struct hs_err *reterr)
@@ -163,17 +215,10 @@ static hs_status find_all(struct pg_build *b, struct pg_graph *g, struct hs_err 
 
     if (hs_arena_failed(&g->arena))
         return hs_fail_memory(reterr);
-    for (size_t i = 0; i < c->n_relations; i++) {
-        w.turn++;
-        w.n = 0;
-        w.n_tables = 0;
-        w.depend = (struct pg_depend){0};
-        w.start = pg_thing_of('r', c->relations[i].oid);
-        reach(&w, (struct pg_graph_edge){w.start, false}, NULL);
-        for (size_t at = 0; at < w.n; at++)
-            take_step(&w, w.steps[at]);
-        fill(b, &w, &c->relations[i]);
-    }
+    for (size_t i = 0; i < c->n_relations; i++)
+        find(b, &w, pg_thing_of('r', c->relations[i].oid), &c->relations[i].depend);
+    for (size_t i = 0; i < b->reader->n_asks; i++)
+        find_statement(b, &w, i);
     if (g->failed || hs_arena_failed(&g->arena) || hs_arena_failed(b->arena))
         return hs_fail_memory(reterr);
     return keep_claims(b, g, reterr);
@@ -190,5 +235,7 @@ hs_status pg_depend_read(struct pg_build *b, struct hs_err *reterr)
         status = find_all(b, &g, reterr);
     if (status == HS_OK)
         status = pg_narrow_read(b, &g, reterr);
+    if (status == HS_OK)
+        status = pg_view_columns_read(b, &g, reterr);
     return status;
 }

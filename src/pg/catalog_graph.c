@@ -99,9 +99,9 @@ enum {
     "  || ' ' || n.nspname::text || '.' || c.relname::text"                                                                 \
     "  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"                                                       \
     "  WHERE c.oid >= 16384 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'"                    \
-    " UNION ALL SELECT 'T', 'r', w.ev_class, w.ev_action::text FROM pg_rewrite w"                                           \
+    " UNION ALL SELECT CASE c.relkind WHEN 'v' THEN 'T' ELSE 'M' END, 'r', w.ev_class, w.ev_action::text FROM pg_rewrite w" \
     "  JOIN pg_class c ON c.oid = w.ev_class"                                                                               \
-    "  WHERE w.oid >= 16384 AND w.ev_type = '1' AND c.relkind = 'v' AND c.relpersistence <> 't'"                            \
+    "  WHERE w.oid >= 16384 AND w.ev_type = '1' AND c.relkind IN ('v', 'm') AND c.relpersistence <> 't'"                    \
     " UNION ALL SELECT 'I', 'r', inhparent, 'r' || inhrelid FROM pg_inherits"                                               \
     " UNION ALL SELECT 'E', 'r', c.oid, 't' || a.atttypid FROM pg_class c"                                                  \
     "  JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relnamespace = ANY ($1::oid[])"                                    \

@@ -13,6 +13,7 @@
  * catalog_narrow.c  policies that pin a column to a claim, and columns that can be pinned
  * catalog_depend.c  from there to struct pg_depend
  * catalog_share.c   another question to the same rows
+ * catalog_views.c   and another: which columns of views are columns of tables
  */
 #ifndef PG_CATALOG_GRAPH_H
 #define PG_CATALOG_GRAPH_H
@@ -42,8 +43,10 @@ static inline char pg_thing_kind(pg_thing_id id)
 enum pg_graph_what {
     PG_GRAPH_FORM =
         'C', /* letters that say what it is; of a relation and a function, a space and its name */
-    PG_GRAPH_TREE = 'T',   /* a node tree that is run with it */
-    PG_GRAPH_BODY = 'Y',   /* function: prosqlbody */
+    PG_GRAPH_TREE = 'T', /* a node tree that is run with it */
+    PG_GRAPH_BODY = 'Y', /* function: prosqlbody */
+    PG_GRAPH_FILLS =
+        'M', /* materialized view: the tree that fills it; nobody who reads it runs that */
     PG_GRAPH_POLICY = 'Q', /* relation: a policy that would be run, were row-level security on */
     PG_GRAPH_EDGE = 'E',   /* kind and oid of a thing that it leads to */
     PG_GRAPH_WIDE =
@@ -98,6 +101,7 @@ struct pg_thing {
     /* The walk of catalog_depend.c: which relation came by last. */
     uint32_t visited;
     uint32_t listed;
+    uint32_t shared; /* read by something else than where the walk began */
 };
 
 struct pg_graph_edge {
@@ -174,6 +178,12 @@ bool pg_claims_is_document_setting(struct hs_str setting);
 
 /* Fills is_shareable and tidy of each relation. */
 hs_status pg_shareable_read(struct pg_build *b, const struct pg_graph *rows, struct hs_err *reterr)
+    hs_must_check;
+
+/* ---- catalog_views.c ---- */
+
+/* Fills pg_catalog.view_columns. */
+hs_status pg_view_columns_read(struct pg_build *b, struct pg_graph *g, struct hs_err *reterr)
     hs_must_check;
 
 /* ---- catalog_narrow.c ---- */

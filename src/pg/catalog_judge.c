@@ -496,6 +496,7 @@ static void judge_row(struct walk *w, const struct pg_graph_row *row)
         judge_builtin(w, row->text);
         break;
     case PG_GRAPH_FORM:
+    case PG_GRAPH_FILLS:
     case PG_GRAPH_POLICY:
     case PG_GRAPH_WIDE:
     case PG_GRAPH_BAD:

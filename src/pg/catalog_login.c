@@ -6,6 +6,9 @@
  * roles with BYPASSRLS and (without FORCE) owners of a table or whoever inherits from one; so neither the
  * login nor a role that a token may name can be one of these, unless database.allow_login names it.
  *
+ * Where all roles are asked for, those that stand above it are not among them, rather than being a fault: nobody
+ * has named them.
+ *
  * Poolers: PgBouncer and its kin answer with a process id of their own invention in BackendKeyData. Where
  * that differs from pg_backend_pid(), a pooler stands between, and a second connection finds out whether
  * it hands our server process to others between transactions. Such a pooler breaks prepared statements
@@ -42,6 +45,56 @@ struct login_row {
     "   ORDER BY c.relname LIMIT 1)"                                                           \
     " FROM unnest(ARRAY[session_user::text] || $2::text[]) WITH ORDINALITY s(name, position)"  \
     " LEFT JOIN pg_roles r ON r.rolname = s.name ORDER BY s.position"
+
+/* $1 schemas, $2 the right, $3 database.allow_login, $4 those that are named. One more than fits tells that. */
+#define ALL_SQL                                                                            \
+    "SELECT r.rolname FROM pg_roles r"                                                     \
+    " WHERE pg_has_role(session_user, r.oid, $2) AND r.rolname <> session_user"            \
+    " AND NOT r.rolsuper AND r.rolname !~ '^pg_' AND r.rolname <> ALL ($4::text[])"        \
+    " AND (r.rolname = $3 OR (NOT r.rolbypassrls AND NOT EXISTS (SELECT FROM pg_class c"   \
+    "   WHERE c.relnamespace = ANY ($1::oid[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')" \
+    "   AND NOT c.relispartition AND pg_has_role(r.oid, c.relowner, 'USAGE'))))"           \
+    " ORDER BY r.rolname LIMIT 65"
+
+static hs_status too_many_roles(struct hs_err *reterr)
+{
+    (void)hs_fail(reterr, HS_E_PG_LOGIN, "the login may become more than %d roles", HS_ROLES_MAX);
+    hs_err_why(reterr, "auth.roles asks for all of them (*).");
+    hs_err_hint(reterr, "Name those that serve in auth.roles, or grant the login fewer.");
+    return HS_E_PG_LOGIN;
+}
+
+/* reader->roles: what the setup names, and with all_roles what the login may become. */
+static hs_status resolve_roles(struct pg_catalog_reader *reader, const char *schemas,
+                               const char *right, struct hs_arena *scratch, struct hs_err *reterr)
+{
+    const struct pg_catalog_setup *setup = &reader->setup;
+    hs_auto(pg_reader_clear) PGresult *r = NULL;
+    struct hs_str named = pg_array_literal(scratch, setup->roles, setup->n_roles);
+    struct hs_str allowed = hs_arena_dup(scratch, setup->allow_login);
+    const char *params[] = {schemas, right, allowed.p, named.p};
+    struct hs_str *roles = HS_NEW_ARRAY(scratch, HS_ROLES_MAX + 1, struct hs_str);
+    hs_status status = HS_OK;
+    size_t n;
+
+    reader->roles = roles;
+    reader->n_roles = setup->n_roles;
+    if (!named.p || !allowed.p || !roles)
+        return hs_fail_memory(reterr);
+    for (size_t i = 0; i < setup->n_roles; i++)
+        roles[i] = setup->roles[i];
+    if (!setup->all_roles)
+        return HS_OK;
+    status = pg_reader_query(reader, ALL_SQL, params, 4, &r, reterr);
+    if (status)
+        return status;
+    n = (size_t)PQntuples(r);
+    if (setup->n_roles + n > HS_ROLES_MAX)
+        return too_many_roles(reterr);
+    for (size_t i = 0; i < n; i++)
+        roles[reader->n_roles++] = hs_arena_dup(scratch, pg_cell(r, (int)i, 0));
+    return hs_arena_failed(scratch) ? hs_fail_memory(reterr) : HS_OK;
+}
 
 static struct login_row row_at(const PGresult *r, int row)
 {
@@ -92,13 +145,17 @@ hs_status pg_login_check(struct pg_catalog_reader *reader, const char *schemas,
                          struct hs_arena *scratch, struct hs_err *reterr)
 {
     hs_auto(pg_reader_clear) PGresult *r = NULL;
-    struct hs_str roles = pg_array_literal(scratch, reader->setup.roles, reader->setup.n_roles);
     const char *right = PQserverVersion(reader->conn) >= 160000 ? "SET" : "MEMBER";
-    const char *params[] = {schemas, roles.p, right};
-    hs_status status;
+    hs_status status = resolve_roles(reader, schemas, right, scratch, reterr);
+    struct hs_str roles;
+    const char *params[] = {schemas, NULL, right};
 
+    if (status)
+        return status;
+    roles = pg_array_literal(scratch, reader->roles, reader->n_roles);
     if (!roles.p)
         return hs_fail_memory(reterr);
+    params[1] = roles.p;
     status = pg_reader_query(reader, LOGIN_SQL, params, 3, &r, reterr);
     for (int i = 0; status == HS_OK && i < PQntuples(r); i++) {
         struct login_row row = row_at(r, i);

@@ -36,6 +36,8 @@ static const struct {
     {"i.xmin, i.indexrelid", "served s JOIN pg_index i ON i.indrelid = s.oid"},
     {"d.xmin, d.objoid, d.objsubid", "served s JOIN pg_description d ON d.objoid = s.oid"
                                      " AND d.classoid = 'pg_class'::regclass"},
+    {"xmin, objoid, classoid", "pg_description WHERE classoid = 'pg_namespace'::regclass"
+                               " OR classoid = 'pg_proc'::regclass AND objoid >= 16384"},
     {"xmin, oid", "pg_constraint WHERE contypid <> 0 OR contype IN ('f', 'p', 'u')"},
     {"xmin, oid", "pg_type WHERE oid >= 16384 AND typtype <> 'c' AND typelem = 0"},
     {"xmin, oid", "pg_enum"},
@@ -61,6 +63,7 @@ static const struct {
     {"oid, rolname, rolsuper, rolinherit, rolbypassrls, rolcanlogin, rolconfig", "pg_roles"},
     {"xmin, roleid, member", "pg_auth_members"},
     {"xmin, setdatabase, setrole", "pg_db_role_setting"},
+    {"xmin, oid", "pg_parameter_acl"},
 };
 
 enum { SQL_MAX = 16384 };

@@ -37,14 +37,14 @@
 
 static hs_status keep_roles(struct pg_build *b, struct hs_err *reterr)
 {
-    const struct pg_catalog_setup *setup = &b->reader->setup;
+    const struct pg_catalog_reader *reader = b->reader;
     struct pg_catalog *c = &b->whole->pub;
-    struct hs_str *roles = HS_NEW_ARRAY(b->arena, setup->n_roles, struct hs_str);
+    struct hs_str *roles = HS_NEW_ARRAY(b->arena, reader->n_roles, struct hs_str);
 
     /* Empty names count for nothing, here as in the query's parameter. */
-    for (size_t i = 0; roles && i < setup->n_roles; i++) {
-        if (setup->roles[i].n)
-            roles[c->n_roles++] = hs_arena_dup(b->arena, setup->roles[i]);
+    for (size_t i = 0; roles && i < reader->n_roles; i++) {
+        if (reader->roles[i].n)
+            roles[c->n_roles++] = hs_arena_dup(b->arena, reader->roles[i]);
     }
     c->roles = roles;
     return hs_arena_failed(b->arena) ? hs_fail_memory(reterr) : HS_OK;

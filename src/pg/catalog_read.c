@@ -99,7 +99,7 @@ struct pg_relation *pg_build_relation(const struct pg_build *b, uint32_t oid)
 }
 
 /* "a""b" */
-static struct hs_str quote(struct hs_arena *a, struct hs_str name)
+struct hs_str pg_build_quote(const struct pg_build *b, struct hs_str name)
 {
     size_t n = 2 + name.n;
     char *p;
@@ -107,7 +107,7 @@ static struct hs_str quote(struct hs_arena *a, struct hs_str name)
 
     for (size_t i = 0; i < name.n; i++)
         n += name.p[i] == '"';
-    p = hs_arena_alloc(a, n + 1);
+    p = hs_arena_alloc(b->arena, n + 1);
     if (!p)
         return HS_STR_NULL;
     to = p;
@@ -120,6 +120,15 @@ static struct hs_str quote(struct hs_arena *a, struct hs_str name)
     *to++ = '"';
     *to = '\0';
     return hs_strn(p, n);
+}
+
+struct hs_str pg_build_quote_pair(const struct pg_build *b, struct hs_str schema,
+                                  struct hs_str name)
+{
+    struct hs_str first = pg_build_quote(b, schema);
+    struct hs_str second = pg_build_quote(b, name);
+
+    return hs_arena_printf(b->arena, "%.*s.%.*s", HS_FMT(first), HS_FMT(second));
 }
 
 static int compare_oid(const void *a, const void *b)
@@ -142,13 +151,10 @@ static int compare_name(const void *a, const void *b)
 
 static void fill_relation(struct pg_build *b, struct pg_relation *to, const PGresult *r, int row)
 {
-    struct hs_str schema = quote(b->arena, pg_cell(r, row, 1));
-    struct hs_str name = quote(b->arena, pg_cell(r, row, 2));
-
     to->oid = pg_cell_oid(r, row, 0);
     to->schema = hs_arena_dup(b->arena, pg_cell(r, row, 1));
     to->name = hs_arena_dup(b->arena, pg_cell(r, row, 2));
-    to->quoted = hs_arena_printf(b->arena, "%.*s.%.*s", HS_FMT(schema), HS_FMT(name));
+    to->quoted = pg_build_quote_pair(b, to->schema, to->name);
     to->relkind = PQgetvalue(r, row, 3)[0];
     to->has_rls = pg_cell_bool(r, row, 4);
     to->rows_estimate = (double)pg_cell_int(r, row, 5);
@@ -220,7 +226,7 @@ static void fill_column(struct pg_build *b, struct pg_column *to, const PGresult
 {
     to->attnum = (int16_t)pg_cell_int(r, row, 1);
     to->name = hs_arena_dup(b->arena, pg_cell(r, row, 2));
-    to->quoted = quote(b->arena, to->name);
+    to->quoted = pg_build_quote(b, to->name);
     to->type = pg_build_type(b, pg_cell_oid(r, row, 3));
     to->typmod = (int32_t)pg_cell_int(r, row, 4);
     to->not_null = pg_cell_bool(r, row, 5);
@@ -288,43 +294,6 @@ static hs_status read_columns(struct pg_build *b, struct hs_err *reterr)
     return status;
 }
 
-static hs_status read_functions(struct pg_build *b, struct hs_err *reterr)
-{
-    hs_auto(pg_reader_clear) PGresult *r = NULL;
-    const char *params[] = {b->schemas};
-    hs_status status = pg_reader_query(
-        b->reader,
-        "SELECT p.oid, n.nspname, p.proname, p.provolatile, p.proretset, p.prorettype"
-        " FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
-        " WHERE p.pronamespace = ANY ($1::oid[]) AND p.prokind = 'f'"
-        " ORDER BY array_position($1::oid[], p.pronamespace), p.proname COLLATE \"C\", p.oid",
-        params, 1, &r, reterr);
-    struct pg_function *functions;
-    size_t n;
-
-    if (status != HS_OK)
-        return status;
-    n = (size_t)PQntuples(r);
-    functions = HS_NEW_ARRAY(b->arena, n, struct pg_function);
-    for (size_t i = 0; functions && i < n; i++) {
-        int row = (int)i;
-
-        functions[i] = (struct pg_function){
-            .oid = pg_cell_oid(r, row, 0),
-            .schema = hs_arena_dup(b->arena, pg_cell(r, row, 1)),
-            .name = hs_arena_dup(b->arena, pg_cell(r, row, 2)),
-            .volatility = PQgetvalue(r, row, 3)[0],
-            .is_set_returning = pg_cell_bool(r, row, 4),
-            .returns = pg_build_type(b, pg_cell_oid(r, row, 5)),
-        };
-    }
-    if (hs_arena_failed(b->arena))
-        return hs_fail_memory(reterr);
-    b->whole->pub.functions = functions;
-    b->whole->pub.n_functions = n;
-    return HS_OK;
-}
-
 static hs_status read_policies(struct pg_build *b, struct hs_err *reterr)
 {
     hs_auto(pg_reader_clear) PGresult *r = NULL;
@@ -368,8 +337,10 @@ static hs_status read_policies(struct pg_build *b, struct hs_err *reterr)
 static hs_status read_parts(struct pg_build *b, struct hs_err *reterr)
 {
     hs_status (*const parts[])(struct pg_build *, struct hs_err *) = {
-        read_relations, pg_types_read, read_columns,      pg_keys_read,       pg_foreign_keys_read,
-        read_functions, read_policies, pg_privileges_read, pg_depend_read,
+        pg_statements_parse, read_relations,    pg_types_read,          pg_statements_fill,
+        read_columns,        pg_keys_read,      pg_foreign_keys_read,   pg_references_read,
+        pg_privileges_read,  pg_functions_read, pg_media_handlers_read, read_policies,
+        pg_settings_read,    pg_depend_read,
     };
     struct pg_catalog *c = &b->whole->pub;
     struct hs_str schemas;
@@ -378,6 +349,11 @@ static hs_status read_parts(struct pg_build *b, struct hs_err *reterr)
     if (status != HS_OK)
         return status;
     b->schemas = schemas.p;
+    b->extra_schemas = pg_array_literal(b->arena, b->reader->setup.extra_schemas,
+                                        b->reader->setup.n_extra_schemas)
+                           .p;
+    if (!b->extra_schemas)
+        return hs_fail_memory(reterr);
     status = pg_login_check(b->reader, b->schemas, b->arena, reterr);
     if (status == HS_OK)
         status = pg_fingerprint_read(b->reader, b->schemas, &c->fingerprint, reterr);
@@ -391,21 +367,37 @@ static hs_status read_parts(struct pg_build *b, struct hs_err *reterr)
     return hs_arena_failed(b->arena) ? hs_fail_memory(reterr) : HS_OK;
 }
 
+/*
+ * Statements are looked at by way of temporary functions, which takes a transaction that may write, whatever the login's
+ * default is. On a standby there is none; then nobody learns what they read.
+ */
+static const char *how_to_begin(const struct pg_catalog_reader *reader)
+{
+    const char *standby = PQparameterStatus(reader->conn, "in_hot_standby");
+
+    if (!reader->n_asks || (standby && strcmp(standby, "on") == 0))
+        return "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    return "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE";
+}
+
 static hs_status read_whole(struct pg_catalog_reader *reader, struct pg_catalog_whole *whole,
                             struct hs_err *reterr)
 {
     hs_auto(pg_reader_clear) PGresult *begun = NULL;
     hs_auto(pg_reader_clear) PGresult *ended = NULL;
     struct pg_build b = {.reader = reader, .whole = whole, .arena = &whole->arena};
-    hs_status status = pg_reader_query(reader, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-                                       NULL, 0, &begun, reterr);
+    bool is_rolled_back = reader->n_asks > 0;
+    hs_status status = pg_reader_query(reader, how_to_begin(reader), NULL, 0, &begun, reterr);
 
     if (status != HS_OK)
         return status;
     status = read_parts(&b, reterr);
     /* After an error COMMIT rolls back; where the connection was lost there is nothing to end. */
-    if (reader->conn && pg_reader_query(reader, "COMMIT", NULL, 0, &ended, NULL) != HS_OK)
+    if (reader->conn && pg_reader_query(reader, is_rolled_back ? "ROLLBACK" : "COMMIT", NULL, 0,
+                                        &ended, NULL) != HS_OK)
         pg_reader_disconnect(reader);
+    if (status == HS_OK)
+        reader->fingerprint = b.is_again ? 0 : whole->pub.fingerprint;
     return status;
 }
 
@@ -438,7 +430,6 @@ hs_status pg_catalog_read(struct pg_catalog_reader *reader, struct pg_catalog **
         status = read_whole(reader, whole, reterr);
         if (status == HS_OK) {
             whole->pub.generation = ++reader->generation;
-            reader->fingerprint = whole->pub.fingerprint;
             *ret_catalog = &whole->pub;
             return HS_OK;
         }

@@ -315,6 +315,8 @@ static void take_row(struct graph *g, struct pg_graph_row row)
     case PG_GRAPH_BAD:
         mark_bad(g, row.id);
         break;
+    case PG_GRAPH_FILLS:
+        break;
     }
 }
 
@@ -425,5 +427,8 @@ hs_status pg_shareable_read(struct pg_build *b, const struct pg_graph *rows, str
         return hs_fail_memory(reterr);
     for (size_t i = 0; i < c->n_relations; i++)
         judge_relation(&g, &c->relations[i]);
+    for (size_t i = 0; i < b->reader->n_asks; i++)
+        b->statements[i].is_shareable = b->parsed[i].function &&
+                                        is_clean(&g, 'f', b->parsed[i].function);
     return HS_OK;
 }

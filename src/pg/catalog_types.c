@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The types that the served columns and functions use, and all that these are made of.
+ * The types that the served columns and functions use or that a cast may name, and all that these are made of.
  *
  * The one rule: a pointer between types is set once all types stand in one array, sorted by oid; so
  * nothing moves afterwards, and composites that hold arrays of composites need no recursion. (PostgreSQL
@@ -16,13 +16,33 @@
 
 #include "pg/types.h"
 
-/* Rows T (types, sorted by oid), F (fields, by type and position), L (labels, by type and order). */
+/*
+ * Rows T (types, sorted by oid), N (names that a cast may use, by type; "order" is their rank), L (labels, by type
+ * and order), F (fields, by type and position).
+ */
 #define TYPES_SQL                                                                                  \
-    "WITH RECURSIVE need(oid) AS ("                                                                \
+    "WITH RECURSIVE schema(oid, rank) AS MATERIALIZED ("                                           \
+    "  SELECT 'pg_catalog'::regnamespace::oid, 0 UNION ALL SELECT * FROM"                          \
+    "    unnest($1::oid[]) WITH ORDINALITY"                                                        \
+    "  UNION ALL SELECT n.oid, cardinality($1::oid[]) + e.position"                                \
+    "   FROM unnest($2::text[]) WITH ORDINALITY e(name, position)"                                 \
+    "   JOIN pg_namespace n ON n.nspname = e.name),"                                               \
+    " named AS MATERIALIZED ("                                                                     \
+    "  SELECT t.oid, t.typname::text AS name, n.nspname, s.rank, e.typname::text AS elem"          \
+    "  FROM schema s JOIN pg_namespace n USING (oid) JOIN pg_type t ON t.typnamespace = n.oid"     \
+    "  LEFT JOIN pg_type e ON e.typarray = t.oid"                                                  \
+    "  LEFT JOIN pg_class c ON c.oid = coalesce(e.typrelid, t.typrelid) AND c.relkind <> 'c'"      \
+    "  WHERE t.typtype <> 'p' AND t.typisdefined AND c.oid IS NULL),"                              \
+    " need(oid) AS ("                                                                              \
     "  SELECT a.atttypid FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"                \
     "  WHERE c.relnamespace = ANY ($1::oid[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"          \
     "  AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped"                           \
-    "  UNION SELECT p.prorettype FROM pg_proc p WHERE p.pronamespace = ANY ($1::oid[])"            \
+    "  UNION SELECT oid FROM named"                                                                \
+    "  UNION SELECT unnest(p.prorettype || coalesce(p.proallargtypes, p.proargtypes::oid[]))"      \
+    "   FROM " PG_FUNCTIONS_NEAR " WHERE " PG_FUNCTION_IS_SERVED                                   \
+    "  UNION SELECT p.prorettype FROM pg_proc p"                                                   \
+    "   WHERE p.pronamespace = ANY ($1::oid[]) AND p.prokind = 'a'"                                \
+    "  UNION SELECT unnest($3::oid[])"                                                             \
     "  UNION SELECT x.oid FROM need JOIN pg_type t ON t.oid = need.oid CROSS JOIN LATERAL ("       \
     "    SELECT t.typbasetype AS oid WHERE t.typtype = 'd'"                                        \
     "    UNION ALL SELECT t.typelem WHERE t.typelem <> 0"                                          \
@@ -37,6 +57,10 @@
     "  t.typbasetype, coalesce(e.oid, 0), quote_ident(t.nspname) || '.' || quote_ident(t.typname)" \
     "  FROM types t LEFT JOIN pg_type e ON e.oid = t.typelem"                                      \
     "   AND t.typsubscript = 'array_subscript_handler'::regproc"                                   \
+    " UNION ALL SELECT 'N', t.oid, t.rank, v.name, '', '', 0, 0, ''"                               \
+    "  FROM named t CROSS JOIN LATERAL (VALUES (t.name), (t.elem || '[]'),"                        \
+    "   (t.nspname || '.' || t.name), (t.nspname || '.' || t.elem || '[]')) v(name)"               \
+    "  WHERE v.name IS NOT NULL"                                                                   \
     " UNION ALL SELECT 'F', t.oid, a.attnum, a.attname, '', '', a.atttypid, 0, ''"                 \
     "  FROM types t JOIN pg_attribute a ON a.attrelid = t.typrelid"                                \
     "  WHERE t.typtype = 'c' AND a.attnum > 0 AND NOT a.attisdropped"                              \
@@ -182,30 +206,36 @@ static void mend_type(struct pg_type *t)
 
 hs_status pg_types_read(struct pg_build *b, struct hs_err *reterr)
 {
+    static const struct pg_name_columns name_columns = {COL_OID, COL_ORDER, COL_NAME};
     hs_auto(pg_reader_clear) PGresult *r = NULL;
-    const char *params[] = {b->schemas};
-    hs_status status = pg_reader_query(b->reader, TYPES_SQL, params, 1, &r, reterr);
+    const char *params[] = {b->schemas, b->extra_schemas,
+                            b->parsed_types.p ? b->parsed_types.p : "{}"};
+    hs_status status = pg_reader_query(b->reader, TYPES_SQL, params, 3, &r, reterr);
     int n_types;
-    int n_labels;
-    int n_fields;
+    int n_names;
+    int labels;
+    int fields;
 
     if (status != HS_OK)
         return status;
-    /* Sorted downwards: T, L, F. */
+    /* Sorted downwards: T, N, L, F. */
     n_types = rows_of(r, 0, 'T');
-    n_labels = rows_of(r, n_types, 'L');
-    n_fields = rows_of(r, n_types + n_labels, 'F');
+    n_names = rows_of(r, n_types, 'N');
+    labels = n_types + n_names;
+    fields = labels + rows_of(r, labels, 'L');
     b->types = HS_NEW_ARRAY(b->arena, (size_t)n_types, struct pg_type);
     if (!b->types)
         return hs_fail_memory(reterr);
     b->n_types = (size_t)n_types;
     for (int i = 0; i < n_types; i++)
         fill_type(b, r, i);
-    fill_labels(b, r, n_types, n_types + n_labels);
-    fill_fields(b, r, n_types + n_labels, n_types + n_labels + n_fields);
+    fill_labels(b, r, labels, fields);
+    fill_fields(b, r, fields, fields + rows_of(r, fields, 'F'));
     for (int i = 0; i < n_types; i++)
         link_type(b, r, i);
     for (int i = 0; i < n_types; i++)
         mend_type(&b->types[i]);
-    return hs_arena_failed(b->arena) ? hs_fail_memory(reterr) : HS_OK;
+    if (hs_arena_failed(b->arena))
+        return hs_fail_memory(reterr);
+    return pg_type_names_keep(b, r, n_types, n_names, name_columns, reterr);
 }

@@ -15,6 +15,8 @@ import { now, sign } from '../e2e/harness/jwt.mjs';
 import { Pg } from '../e2e/harness/pg.mjs';
 import { random, sleep } from '../e2e/harness/util.mjs';
 import { beside, cut, hit, wait } from './cache.mjs';
+import { named } from './named.mjs';
+import { batch, rest } from './rest.mjs';
 import { bulk, insert } from './write.mjs';
 import {
     alternate, bestPgbench, buildGenerator, connectionLimit, cpuPerAnswer, family, holdConnections,
@@ -130,6 +132,7 @@ async function checkAnswers() {
 
 /** What the benches of writes share with these. */
 const writing = { flags, rounds: ROUNDS, seconds: SECONDS, record, keep: kept };
+const reading = { ...writing, database, hasten, clients, chance };
 
 // ---- benches ---------------------------------------------------------------
 
@@ -335,6 +338,8 @@ const BENCHES = {
     list,
     'list-tenants': () => tenants('list-tenants', listFile, listTenantsFile, '≥ 0.7'),
     cpu, fixed, idle, start, cursor, stream,
+    rest: () => rest(reading), batch: () => batch(reading),
+    named: () => named(writing),
     hit: () => hit(writing), beside: () => beside(writing), wait: () => wait(writing), cut: () => cut(writing),
 };
 

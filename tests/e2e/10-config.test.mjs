@@ -117,11 +117,11 @@ test('an unknown variable is a fault', async () => {
         'hasten: environment: found the unknown variable "HASTEN_SERVER_WORKRES", expected HASTEN_SERVER_WORKERS\n');
 });
 
-for (const name of ['options', 'errors', 'metrics']) {
-    test(`docs/reference/${name}.md is what the program says`, async () => {
-        const page = fs.readFileSync(path.join(ROOT, `docs/reference/${name}.md`), 'utf8');
-        assert.equal(await ok(['config', 'reference', name]), page,
-            `run: hasten config reference ${name} > docs/reference/${name}.md`);
+for (const name of ['options', 'errors', 'metrics', 'postgrest']) {
+    const file = `docs/reference/${name === 'postgrest' ? 'postgrest-options' : name}.md`;
+    test(`${file} is what the program says`, async () => {
+        const page = fs.readFileSync(path.join(ROOT, file), 'utf8');
+        assert.equal(await ok(['config', 'reference', name]), page, `run: hasten config reference ${name} > ${file}`);
     });
 }
 

@@ -177,7 +177,7 @@ test('the script for fish holds every command, option and setting', async (t) =>
     }
     const named = /^set -g __hasten_settings (.*)$/m.exec(script)[1].split(' ');
     assert.deepEqual(named, settings().map((name) => `${name}=`));
-    assert.match(script, /-n '__hasten_at config reference' -a 'options errors metrics man'/);
+    assert.match(script, /-n '__hasten_at config reference' -a 'options errors metrics postgrest man'/);
     if (!isThere('fish')) return;
     const file = path.join(tempDir('cli'), 'hasten.fish');
     t.after(() => fs.rmSync(path.dirname(file), { recursive: true, force: true }));

@@ -72,6 +72,24 @@ static void read_again(const struct conf *conf)
     hs_buf_fini(&second);
 }
 
+/* The same bytes as a file of PostgREST's. */
+static void read_postgrest(struct hs_str text)
+{
+    struct conf_input in = {.file = "p.conf", .is_postgrest = true, .text = text, .env = env};
+    struct conf *conf = NULL;
+    struct hs_err err;
+    struct hs_buf out;
+
+    hs_err_clear(&err);
+    if (conf_load_text(&in, &conf, &err)) {
+        HS_BUG_ON(conf != NULL || !err.what[0] || strchr(err.what, '\n') != NULL);
+        return;
+    }
+    show(conf, &out);
+    hs_buf_fini(&out);
+    conf_free(conf);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct conf_input in = {
@@ -84,6 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* A secret read from a terminal would wait for somebody to type it. */
     if (memmem(data, size, "/dev", 4))
         return 0;
+    read_postgrest(in.text);
     hs_err_clear(&err);
     status = conf_load_text(&in, &conf, &err);
     if (status) {

@@ -33,7 +33,7 @@ const EXCEPTIONS = {};
 
 // A library's header is included by one folder.
 const LIBRARIES = [
-    [/^(uv\.h|uv\/|openssl\/|wslay\/|hiredis\/)/, 'net'],
+    [/^(uv\.h|uv\/|curl\/|openssl\/|wslay\/|hiredis\/)/, 'net'],
     [/^(libpq-fe\.h|libpq\/|postgres|pg_config|pg_query\.h)/, 'pg'],
     [/^(yaml\.h)/, 'conf'],
     [/^(nghttp2\/|libdeflate\.h|brotli\/|zstd)/, 'http'],

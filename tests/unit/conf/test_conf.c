@@ -256,7 +256,7 @@ static void test_secret_files(void **state)
     for (size_t i = 0; i < HS_LEN(rows); i++) {
         write_file(secret, rows[i].content, strlen(rows[i].content));
         hs_err_clear(&err);
-        if (conf_load(file, NULL, 0, &c, &err))
+        if (conf_load(&(struct conf_sources){.file = file}, &c, &err))
             fail_msg("%s", err.what);
         assert_text(c->auth_jwt_secret, rows[i].expected);
         conf_free(c);
@@ -267,14 +267,14 @@ static void test_secret_files(void **state)
     conf_free(c);
 
     write_file(secret, "\n", 1);
-    assert_int_equal(conf_load(file, NULL, 0, &c, &err), HS_E_CONFIG);
+    assert_int_equal(conf_load(&(struct conf_sources){.file = file}, &c, &err), HS_E_CONFIG);
     assert_non_null(
         strstr(err.what, "c.yaml:3: auth.jwt.secret_file: found the empty file \"/tmp/"));
     write_file(secret, "a\0b", 3);
-    assert_int_equal(conf_load(file, NULL, 0, &c, &err), HS_E_CONFIG);
+    assert_int_equal(conf_load(&(struct conf_sources){.file = file}, &c, &err), HS_E_CONFIG);
     assert_non_null(strstr(err.what, "auth.jwt.secret_file: found a NUL byte, expected text"));
     write_file(secret, "hush", 4);
-    assert_int_equal(conf_load(file, NULL, 0, &c, &err), HS_E_CONFIG);
+    assert_int_equal(conf_load(&(struct conf_sources){.file = file}, &c, &err), HS_E_CONFIG);
     assert_non_null(
         strstr(err.what, "auth.jwt.secret_file: found 4 bytes, expected at least 32 bytes"));
     assert_int_equal(unlink(secret), 0);

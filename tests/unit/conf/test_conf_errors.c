@@ -183,8 +183,8 @@ static const struct row faults[] = {
     {"auth:\n  jwt:\n    role_claim: a..b\n",
      "3: auth.jwt.role_claim: found \"a..b\", expected the name "
      "of a claim, such as \"role\" or \"app.role\""},
-    {"auth:\n  jwt:\n    role_claim: .a\n",
-     "3: auth.jwt.role_claim: found \".a\", expected the name of "
+    {"auth:\n  jwt:\n    role_claim: a.\n",
+     "3: auth.jwt.role_claim: found \"a.\", expected the name of "
      "a claim, such as \"role\" or \"app.role\""},
     {"server:\n  listen: []\n",
      "2: server.listen: found an empty list, expected at least one address"},
@@ -385,13 +385,13 @@ static void test_missing_file(void **state)
 
     (void)state;
     hs_err_clear(&err);
-    assert_int_equal(conf_load("/nonexistent/c.yaml", NULL, 0, &conf, &err), HS_E_CONFIG);
+    assert_int_equal(conf_load(&(struct conf_sources){.file = "/nonexistent/c.yaml"}, &conf, &err), HS_E_CONFIG);
     assert_string_equal(err.what,
                         "cannot read the configuration file /nonexistent/c.yaml: No such file "
                         "or directory");
-    assert_int_equal(conf_load("/", NULL, 0, &conf, &err), HS_E_CONFIG);
+    assert_int_equal(conf_load(&(struct conf_sources){.file = "/"}, &conf, &err), HS_E_CONFIG);
     assert_string_equal(err.what, "cannot read the configuration file /: Is a directory");
-    assert_int_equal(conf_load("/dev/zero", NULL, 0, &conf, &err), HS_E_CONFIG);
+    assert_int_equal(conf_load(&(struct conf_sources){.file = "/dev/zero"}, &conf, &err), HS_E_CONFIG);
     assert_string_equal(err.what, "cannot read the configuration file /dev/zero: File too large");
     assert_null(conf);
 }

@@ -2,6 +2,7 @@
 /* The Authorization header's way to an identity: schemes, the anonymous, the memory of tokens, set-ups. */
 #include "edge/auth.h"
 
+#include "edge/api_keys.h"
 #include "edge/tokens.h"
 #include "fault.h"
 
@@ -255,6 +256,230 @@ static void test_set_up_is_copied(void **state)
     edge_auth_free(auth);
 }
 
+/* ---- sets of keys, roles, keys of machines, logging out ---- */
+
+#define SET_OF_ONE \
+    "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"1\",\"k\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY\"}]}"
+#define SET_OF_OTHER \
+    "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"2\",\"k\":\"eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg\"}]}"
+
+static unsigned missed;
+
+static void on_missed(void *ctx)
+{
+    assert_ptr_equal(ctx, &missed);
+    missed++;
+}
+
+static struct hs_str bearer_kid(const char *kid)
+{
+    static char text[10000];
+    char header[100];
+    struct hs_str t;
+
+    (void)snprintf(header, sizeof(header), "{\"alg\":\"HS256\",\"kid\":\"%s\"}", kid);
+    t = token_hmac(&token, hs_str(header), HS_STR("{\"role\":\"member\"}"), HS_STR(TOKEN_SECRET));
+    (void)snprintf(text, sizeof(text), "Bearer %.*s", HS_FMT(t));
+    return hs_str(text);
+}
+
+static void test_sets_of_keys(void **state)
+{
+    struct edge_auth_setup setup = plain();
+    struct edge_auth *auth;
+    struct hs_identity *id;
+
+    (void)state;
+    setup.secret = HS_STR_NULL;
+    setup.has_jwks = true;
+    setup.jwks_with_secrets = true;
+    setup.key_missed = on_missed;
+    setup.ctx = &missed;
+    missed = 0;
+    auth = make(&setup);
+    assert_int_equal(ask(auth, bearer_kid("1"), &id), HS_E_NO_KEYS);
+    assert_int_equal(hs_err_http(&err), 503);
+    assert_int_equal(missed, 0);
+    assert_int_equal(edge_auth_set_jwks(auth, HS_STR(SET_OF_ONE), &err), HS_OK);
+    assert_int_equal(ask(auth, bearer_kid("1"), &id), HS_OK);
+    hs_identity_unref(id);
+    assert_int_equal(ask(auth, bearer_kid("9"), &id), HS_E_BAD_TOKEN);
+    assert_int_equal(missed, 1);
+    /* What cannot be used changes nothing. */
+    assert_int_equal(edge_auth_set_jwks(auth, HS_STR("{\"keys\":[]}"), &err), HS_E_CONFIG);
+    assert_int_equal(ask(auth, bearer_kid("1"), &id), HS_OK);
+    hs_identity_unref(id);
+    /* A key that is gone is gone, also where its token was remembered. */
+    assert_int_equal(edge_auth_set_jwks(auth, HS_STR(SET_OF_OTHER), &err), HS_OK);
+    assert_int_equal(ask(auth, bearer_kid("1"), &id), HS_E_BAD_TOKEN);
+    assert_int_equal(edge_fault_of(&err), EDGE_FAULT_KEY);
+    assert_int_equal(missed, 2);
+    edge_auth_free(auth);
+}
+
+static void test_roles_of_the_database(void **state)
+{
+    const struct hs_str all[] = {HS_STR("*")};
+    struct edge_auth_setup setup = plain();
+    struct edge_auth *auth;
+    struct hs_identity *id;
+
+    (void)state;
+    setup.roles = all;
+    setup.n_roles = 1;
+    auth = make(&setup);
+    assert_int_equal(ask(auth, bearer("Bearer ", "{\"role\":\"member\"}"), &id), HS_E_NO_KEYS);
+    assert_int_equal(edge_auth_set_roles(auth, roles, 2, &err), HS_OK);
+    assert_int_equal(ask(auth, bearer("Bearer ", "{\"role\":\"member\"}"), &id), HS_OK);
+    hs_identity_unref(id);
+    assert_int_equal(ask(auth, bearer("Bearer ", "{\"role\":\"*\"}"), &id), HS_E_BAD_ROLE);
+    assert_int_equal(edge_auth_set_roles(auth, roles + 1, 1, &err), HS_OK);
+    assert_int_equal(ask(auth, bearer("Bearer ", "{\"role\":\"member\"}"), &id), HS_E_BAD_ROLE);
+    edge_auth_free(auth);
+    /* Where roles are named the database has no say. */
+    setup = plain();
+    auth = make(&setup);
+    assert_int_equal(edge_auth_set_roles(auth, roles + 1, 1, &err), HS_OK);
+    assert_int_equal(ask(auth, bearer("Bearer ", "{\"role\":\"member\"}"), &id), HS_OK);
+    hs_identity_unref(id);
+    edge_auth_free(auth);
+}
+
+static void test_keys_of_machines(void **state)
+{
+    struct edge_auth_setup setup = plain();
+    struct hs_str key = HS_STR("hsk_of a test");
+    struct edge_auth *auth;
+    struct hs_identity *id;
+    struct hs_buf list;
+
+    (void)state;
+    hs_buf_init(&list, 1000);
+    assert_true(edge_api_key_line(HS_STR("m"), key, HS_STR("member"), HS_STR("1970-01-02"),
+                                  HS_STR("{\"a\":1}"), &list));
+    setup.api_keys = hs_buf_str(&list);
+    setup.api_key_header = HS_STR("X-API-Key");
+    auth = make(&setup);
+    clock_us = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(ask(auth, HS_STR("Bearer hsk_of a test"), &id), HS_OK);
+        assert_string_equal(id->role.p, "member");
+        assert_string_equal(id->claims.p, "{\"a\":1}");
+        assert_int_equal(strlen(id->subject), 16);
+        hs_identity_unref(id);
+    }
+    assert_int_equal(ask(auth, HS_STR("Bearer hsk_of another"), &id), HS_E_BAD_TOKEN);
+    assert_int_equal(edge_fault_of(&err), EDGE_FAULT_API_KEY);
+    clock_us = INT64_C(86400) * 1000000;
+    assert_int_equal(ask(auth, HS_STR("Bearer hsk_of a test"), &id), HS_E_BAD_TOKEN);
+    edge_auth_free(auth);
+    hs_buf_clear(&list);
+    assert_true(
+        edge_api_key_line(HS_STR("m"), key, HS_STR("postgres"), HS_STR_NULL, HS_STR_NULL, &list));
+    setup.api_keys = hs_buf_str(&list);
+    assert_config(setup, "not one of auth.roles");
+    hs_buf_fini(&list);
+}
+
+static void test_logged_out(void **state)
+{
+    struct edge_auth_setup setup = plain();
+    struct edge_logout list;
+    struct edge_logout_entry entry;
+    struct http_header header = {HS_STR("authorization"), HS_STR_NULL};
+    struct http_req req = {.headers = &header, .n_headers = 1};
+    struct edge_auth *auth;
+    struct hs_identity *id;
+
+    (void)state;
+    edge_logout_init(&list, 10);
+    setup.logout = &list;
+    auth = make(&setup);
+    clock_us = INT64_C(900000000);
+    header.value = bearer("Bearer ", "{\"role\":\"member\",\"exp\":1000}");
+    assert_int_equal(ask(auth, header.value, &id), HS_OK);
+    hs_identity_unref(id);
+    assert_int_equal(edge_auth_logout_entry(auth, &req, &entry, &err), HS_OK);
+    assert_true(entry.ends_us ==
+                INT64_C(1010000000)); /* with the skew: until then it would be good */
+    assert_int_equal(edge_logout_add(&list, &entry, test_wall(), &err), HS_OK);
+    edge_auth_forget(auth, entry.id);
+    assert_int_equal(ask(auth, header.value, &id), HS_E_BAD_TOKEN);
+    assert_int_equal(edge_fault_of(&err), EDGE_FAULT_REVOKED);
+    assert_int_equal(edge_auth_logout_entry(auth, &req, &entry, &err), HS_E_BAD_TOKEN);
+    req.n_headers = 0;
+    assert_int_equal(edge_auth_logout_entry(auth, &req, &entry, &err), HS_E_NO_TOKEN);
+    req.n_headers = 1;
+    header.value = HS_STR("Bearer hsk_x");
+    assert_int_equal(edge_auth_logout_entry(auth, &req, &entry, &err), HS_E_BAD_REQUEST);
+    edge_auth_free(auth);
+    edge_logout_fini(&list);
+}
+
+/* As PostgREST has it: without a role the anonymous one, and the claims tell which it is. */
+static void test_lenient(void **state)
+{
+    static const struct {
+        const char *payload;
+        const char *claims;
+        bool is_anonymous;
+    } rows[] = {
+        {"{\"sub\":\"x\"}", "{\"role\":\"viewer\",\"sub\":\"x\"}", true},
+        {" { } ", "{\"role\":\"viewer\"}", true},
+        {"{\"role\":\"viewer\"}", "{\"role\":\"viewer\"}", true},
+        {"{\"role\":\"member\"}", "{\"role\":\"member\"}", false},
+    };
+    struct edge_auth_setup setup = plain();
+    struct edge_auth *auth;
+    struct hs_identity *id;
+
+    (void)state;
+    setup.is_lenient = true;
+    auth = make(&setup);
+    for (size_t i = 0; i < HS_LEN(rows); i++) {
+        assert_int_equal(ask(auth, bearer("Bearer ", rows[i].payload), &id), HS_OK);
+        assert_string_equal(id->claims.p, rows[i].claims);
+        assert_int_equal(id->is_anonymous, rows[i].is_anonymous);
+        hs_identity_unref(id);
+    }
+    edge_auth_free(auth);
+    setup.anonymous_role = HS_STR_NULL;
+    auth = make(&setup);
+    assert_int_equal(ask(auth, bearer("Bearer ", "{}"), &id), HS_E_NO_TOKEN);
+    assert_int_equal(edge_fault_of(&err), EDGE_FAULT_NO_ROLE);
+    edge_auth_free(auth);
+}
+
+static void test_secrets(void **state)
+{
+    struct edge_auth_setup setup = plain();
+    struct edge_auth *auth;
+    struct hs_identity *id;
+
+    (void)state;
+    setup.secret = HS_STR("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=");
+    setup.secret_is_base64 = true;
+    auth = make(&setup);
+    assert_int_equal(ask(auth, bearer("Bearer ", "{\"role\":\"member\"}"), &id), HS_OK);
+    hs_identity_unref(id);
+    edge_auth_free(auth);
+    setup.secret = HS_STR("not base64 at all, although it is long enough");
+    assert_config(setup, "not base64");
+    setup.secret = HS_STR("MDEyMzQ1Njc4OWFiY2RlZg==");
+    assert_config(setup, "too short");
+    setup = plain();
+    setup.secret_alg = NET_HS512;
+    assert_config(setup, "too short");
+    setup = plain();
+    setup.secret = HS_STR(SET_OF_ONE);
+    auth = make(&setup);
+    assert_int_equal(ask(auth, bearer_kid("1"), &id), HS_OK);
+    hs_identity_unref(id);
+    edge_auth_free(auth);
+    setup.secret = HS_STR("{\"keys\":[{\"kty\":\"nothing that is known\"}]}");
+    assert_config(setup, "JWK set");
+}
+
 static bool scenario(void *arg)
 {
     struct edge_auth_setup setup = plain();
@@ -335,11 +560,21 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_anonymous),        cmocka_unit_test(test_as),
+        cmocka_unit_test(test_anonymous),
+        cmocka_unit_test(test_as),
         cmocka_unit_test(test_schemes),
-        cmocka_unit_test(test_memory_of_tokens), cmocka_unit_test(test_without_memory_of_tokens),
-        cmocka_unit_test(test_set_ups_refused),  cmocka_unit_test(test_set_up_is_copied),
-        cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_memory_of_tokens),
+        cmocka_unit_test(test_without_memory_of_tokens),
+        cmocka_unit_test(test_set_ups_refused),
+        cmocka_unit_test(test_set_up_is_copied),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_sets_of_keys),
+        cmocka_unit_test(test_roles_of_the_database),
+        cmocka_unit_test(test_keys_of_machines),
+        cmocka_unit_test(test_logged_out),
+        cmocka_unit_test(test_lenient),
+        cmocka_unit_test(test_secrets),
     };
 
     return cmocka_run_group_tests(tests, setup_all, teardown_all);

@@ -22,6 +22,15 @@ static struct hs_str token_of(unsigned i, char to[static 32])
     return hs_str(to);
 }
 
+static void add(struct edge_token_cache *cache, struct hs_str token, struct hs_identity *identity,
+                int64_t starts_us, int64_t ends_us)
+{
+    struct edge_jwt jwt = {.starts_us = starts_us, .ends_us = ends_us};
+
+    memcpy(jwt.id, token.p, token.n < EDGE_JWT_ID ? token.n : EDGE_JWT_ID);
+    edge_token_cache_add(cache, token, identity, &jwt);
+}
+
 /* The structure's own promises. */
 static void check_inside(const struct edge_token_cache *cache)
 {
@@ -61,7 +70,7 @@ static void test_random_use(void **state)
                 assert_true(when.us >= i && when.us < 1000 + i);
                 hits++;
             } else {
-                edge_token_cache_add(&cache, token, identities[i], i, 1000 + i);
+                add(&cache, token, identities[i], i, 1000 + i);
             }
             if (round % 100 == 0)
                 check_inside(&cache);
@@ -75,6 +84,36 @@ static void test_random_use(void **state)
     }
 }
 
+/* Dropped by name, whichever they are; cleared; and the table is whole after it. */
+static void test_dropped(void **state)
+{
+    struct edge_token_cache cache;
+    char text[32];
+
+    (void)state;
+    assert_true(edge_token_cache_init(&cache, 50));
+    for (unsigned i = 0; i < 40; i++) {
+        struct hs_identity *id = identity_of(i);
+        struct edge_jwt jwt = {.starts_us = 0, .ends_us = 5000};
+
+        jwt.id[0] = (unsigned char)(i % 3);
+        edge_token_cache_add(&cache, token_of(i, text), id, &jwt);
+        hs_identity_unref(id);
+    }
+    edge_token_cache_drop(&cache, (const unsigned char[EDGE_JWT_ID]){1});
+    check_inside(&cache);
+    for (unsigned i = 0; i < 40; i++) {
+        bool is_there = edge_token_cache_find(&cache, token_of(i, text), now) != NULL;
+
+        assert_int_equal(is_there, i % 3 != 1);
+    }
+    edge_token_cache_clear(&cache);
+    check_inside(&cache);
+    assert_int_equal(cache.n, 0);
+    assert_null(edge_token_cache_find(&cache, token_of(0, text), now));
+    edge_token_cache_fini(&cache);
+}
+
 static void test_dates(void **state)
 {
     struct hs_identity *id = identity_of(1);
@@ -82,7 +121,7 @@ static void test_dates(void **state)
 
     (void)state;
     assert_true(edge_token_cache_init(&cache, 4));
-    edge_token_cache_add(&cache, HS_STR("t"), id, 10, 20);
+    add(&cache, HS_STR("t"), id, 10, 20);
     assert_non_null(edge_token_cache_find(&cache, HS_STR("t"), (struct hs_wall){10}));
     assert_non_null(edge_token_cache_find(&cache, HS_STR("t"), (struct hs_wall){19}));
     assert_int_equal(id->refs, 2);
@@ -90,7 +129,7 @@ static void test_dates(void **state)
     assert_int_equal(id->refs, 1); /* dropped on sight */
     assert_int_equal(cache.n, 0);
     assert_null(edge_token_cache_find(&cache, HS_STR("t"), (struct hs_wall){15}));
-    edge_token_cache_add(&cache, HS_STR("t"), id, 10, 20);
+    add(&cache, HS_STR("t"), id, 10, 20);
     assert_null(edge_token_cache_find(&cache, HS_STR("t"), (struct hs_wall){9}));
     edge_token_cache_fini(&cache);
     hs_identity_unref(id);
@@ -104,10 +143,10 @@ static void test_second_chance(void **state)
 
     (void)state;
     assert_true(edge_token_cache_init(&cache, 10));
-    edge_token_cache_add(&cache, HS_STR("busy"), id, 0, INT64_MAX);
+    add(&cache, HS_STR("busy"), id, 0, INT64_MAX);
     for (unsigned i = 0; i < 1000; i++) {
         assert_non_null(edge_token_cache_find(&cache, HS_STR("busy"), now));
-        edge_token_cache_add(&cache, token_of(i, text), id, 0, INT64_MAX);
+        add(&cache, token_of(i, text), id, 0, INT64_MAX);
     }
     assert_int_equal(cache.n, 10);
     edge_token_cache_fini(&cache);
@@ -126,17 +165,17 @@ static void test_bytes_are_bounded(void **state)
     for (unsigned i = 0; i < 100; i++) {
         memset(huge, 'a' + (int)(i % 20), sizeof(huge));
         huge[0] = (char)i;
-        edge_token_cache_add(&cache, hs_strn(huge, 3000), id, 0, INT64_MAX);
+        add(&cache, hs_strn(huge, 3000), id, 0, INT64_MAX);
         assert_true(cache.bytes <= 20 * EDGE_TOKEN_MEAN);
         assert_non_null(edge_token_cache_find(&cache, hs_strn(huge, 3000), now));
     }
     check_inside(&cache);
-    edge_token_cache_add(&cache, hs_strn(huge, 30000), id, 0, INT64_MAX);
+    add(&cache, hs_strn(huge, 30000), id, 0, INT64_MAX);
     assert_null(edge_token_cache_find(&cache, hs_strn(huge, 30000), now));
     edge_token_cache_fini(&cache);
     /* None at all. */
     assert_true(edge_token_cache_init(&cache, 0));
-    edge_token_cache_add(&cache, HS_STR("t"), id, 0, INT64_MAX);
+    add(&cache, HS_STR("t"), id, 0, INT64_MAX);
     assert_null(edge_token_cache_find(&cache, HS_STR("t"), now));
     edge_token_cache_fini(&cache);
     hs_identity_unref(id);
@@ -151,7 +190,7 @@ static bool fill(void *arg)
     if (!edge_token_cache_init(&cache, 8))
         return false;
     for (unsigned i = 0; i < 12; i++) {
-        edge_token_cache_add(&cache, token_of(i, text), arg, 0, INT64_MAX);
+        add(&cache, token_of(i, text), arg, 0, INT64_MAX);
         all = all && edge_token_cache_find(&cache, token_of(i, text), now);
     }
     check_inside(&cache);
@@ -172,8 +211,11 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_use),    cmocka_unit_test(test_dates),
-        cmocka_unit_test(test_second_chance), cmocka_unit_test(test_bytes_are_bounded),
+        cmocka_unit_test(test_random_use),
+        cmocka_unit_test(test_dropped),
+        cmocka_unit_test(test_dates),
+        cmocka_unit_test(test_second_chance),
+        cmocka_unit_test(test_bytes_are_bounded),
         cmocka_unit_test(test_no_memory),
     };
 

@@ -92,6 +92,59 @@ static void test_logins(void **state)
     }
 }
 
+/* The names that all_roles finds, each with a space behind it; the error's text where it is refused. */
+static const char *all_roles_of(const char *allow)
+{
+    static char text[1000];
+    struct pg_catalog_setup setup = catalog_world_setup(&world, "plain", &schema, 1);
+    struct pg_catalog_reader *reader;
+    struct pg_catalog *c = NULL;
+    struct hs_err err;
+
+    setup.allow_login = hs_str(allow);
+    setup.roles = viewer_only;
+    setup.n_roles = 1;
+    setup.all_roles = true;
+    reader = catalog_world_reader(&setup);
+    text[0] = '\0';
+    if (pg_catalog_read(reader, &c, &err))
+        (void)snprintf(text, sizeof(text), "%s", err.what);
+    for (size_t i = 0; c && i < c->n_roles; i++)
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%.*s ",
+                       HS_FMT(c->roles[i]));
+    pg_catalog_unref(c);
+    pg_catalog_reader_free(reader);
+    return text;
+}
+
+/* Those that the login may become, and nobody who stands above row-level security. */
+static void test_all_roles(void **state)
+{
+    (void)state;
+    assert_string_equal(all_roles_of(""), "viewer ");
+    (void)pg_cluster_exec(
+        world.owner,
+        "CREATE ROLE a; CREATE ROLE b; CREATE ROLE lord SUPERUSER; CREATE ROLE passer BYPASSRLS;"
+        "CREATE ROLE unrelated; GRANT a, lord, passer, pg_read_all_data TO plain; GRANT b TO a;"
+        "ALTER ROLE plain NOINHERIT; GRANT maker TO plain");
+    assert_string_equal(all_roles_of(""), "viewer a b ");
+    assert_string_equal(all_roles_of("passer"), "viewer a b passer ");
+    assert_string_equal(all_roles_of("lord"), "viewer a b ");
+    (void)pg_cluster_exec(
+        world.owner,
+        "DO $$BEGIN FOR i IN 1..61 LOOP EXECUTE format('CREATE ROLE r%s; GRANT r%s TO plain', i, i);"
+        " END LOOP; END$$");
+    assert_non_null(strstr(all_roles_of(""), "r61 "));
+    (void)pg_cluster_exec(world.owner, "CREATE ROLE r62; GRANT r62 TO plain");
+    assert_string_equal(all_roles_of(""), "the login may become more than 64 roles");
+    (void)pg_cluster_exec(
+        world.owner,
+        "DO $$BEGIN FOR i IN 1..62 LOOP EXECUTE format('DROP ROLE r%s', i); END LOOP; END$$;"
+        "REVOKE maker, pg_read_all_data FROM plain; ALTER ROLE plain INHERIT;"
+        "DROP ROLE a, b, lord, passer, unrelated");
+    assert_string_equal(all_roles_of(""), "viewer ");
+}
+
 static void write_config(const char *file, const char *mode, bool round_robin)
 {
     FILE *f = fopen(file, "w");
@@ -194,6 +247,7 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_logins),
+                                       cmocka_unit_test(test_all_roles),
                                        cmocka_unit_test(test_poolers)};
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

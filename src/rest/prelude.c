@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a request looks like from inside the database: settings for the time of its transaction.
+ *
+ * Source: PostgREST reference, transaction-scoped settings.
+ */
+#include "core/json.h"
+#include "rest/request.h"
+
+enum { TEXT_MAX = 1 << 20, OF_REQUEST = 5 };
+
+static const char *keep(struct hs_arena *arena, struct hs_buf *text)
+{
+    const char *kept = hs_buf_failed(text) ? NULL : hs_arena_dup(arena, hs_buf_str(text)).p;
+
+    hs_buf_clear(text);
+    return kept;
+}
+
+static void add_lower(struct hs_buf *out, struct hs_str name)
+{
+    char *to = hs_buf_room(out, name.n);
+
+    for (size_t i = 0; to && i < name.n; i++) {
+        char c = name.p[i];
+
+        to[i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+    }
+    if (to)
+        hs_buf_added(out, name.n);
+}
+
+/* The name is a token (RFC 9110, 5.6.2): nothing in it needs to be escaped. */
+static void add_member(struct hs_buf *out, struct hs_str name, struct hs_str value, bool *is_first)
+{
+    hs_buf_add(out, *is_first ? HS_STR("\"") : HS_STR(",\""));
+    add_lower(out, name);
+    hs_buf_add_lit(out, "\":");
+    hs_json_string(out, value);
+    *is_first = false;
+}
+
+/* Was a header of that name there before? Then that one counts, as the first of its name. */
+static bool is_repeated(const struct http_req *req, size_t at)
+{
+    for (size_t i = 0; i < at; i++) {
+        if (hs_str_ieq(req->headers[i].name, req->headers[at].name))
+            return true;
+    }
+    return false;
+}
+
+static void write_headers(const struct http_req *req, struct hs_buf *out)
+{
+    bool is_first = true;
+
+    hs_buf_add_char(out, '{');
+    for (size_t i = 0; i < req->n_headers; i++) {
+        if (!hs_str_ieq(req->headers[i].name, HS_STR("cookie")) && !is_repeated(req, i))
+            add_member(out, req->headers[i].name, req->headers[i].value, &is_first);
+    }
+    hs_buf_add_char(out, '}');
+}
+
+static void write_cookies(const struct http_req *req, struct hs_buf *out)
+{
+    struct hs_str rest = http_req_header(req, HS_STR("cookie"));
+    bool is_first = true;
+
+    hs_buf_add_char(out, '{');
+    while (rest.n) {
+        struct hs_str value = hs_str_trim(hs_str_cut(&rest, ';'));
+        struct hs_str name = hs_str_cut(&value, '=');
+
+        if (!name.n)
+            continue;
+        hs_buf_add(out, is_first ? HS_STR("") : HS_STR(","));
+        hs_json_string(out, name);
+        hs_buf_add_char(out, ':');
+        hs_json_string(out, value);
+        is_first = false;
+    }
+    hs_buf_add_char(out, '}');
+}
+
+/* As a list of identifiers. */
+static void write_search_path(const struct rest_request *q, struct hs_buf *out)
+{
+    hs_buf_add_char(out, '"');
+    for (size_t i = 0; i < q->schema.n; i++) {
+        if (q->schema.p[i] == '"')
+            hs_buf_add_char(out, '"');
+        hs_buf_add_char(out, q->schema.p[i]);
+    }
+    hs_buf_add_char(out, '"');
+    hs_buf_add(out, q->site->search_path);
+}
+
+static size_t role_of(const struct rest_request *q)
+{
+    return pg_catalog_role(q->site->catalog, q->r.req->identity->role);
+}
+
+bool rest_wants_prelude(const struct rest_request *q)
+{
+    size_t role = role_of(q);
+
+    return q->prefer.timezone.p || q->site->pre_request.p ||
+           (role < q->site->catalog->n_roles && q->site->role_matters[role]);
+}
+
+/* Values of the request's own settings, in their order. false: no memory. */
+static bool fill_values(const struct rest_request *q, const char **values)
+{
+    const struct http_req *req = q->r.req;
+    struct hs_arena *arena = req->arena;
+    struct hs_buf text;
+
+    hs_buf_init(&text, TEXT_MAX);
+    write_search_path(q, &text);
+    values[0] = keep(arena, &text);
+    values[1] = hs_arena_dup(arena, req->method_name).p;
+    values[2] = hs_arena_printf(arena, "/%.*s", HS_FMT(req->path_rest)).p;
+    write_headers(req, &text);
+    values[3] = keep(arena, &text);
+    write_cookies(req, &text);
+    values[4] = keep(arena, &text);
+    hs_buf_fini(&text);
+    return !hs_arena_failed(arena) && values[0] && values[3] && values[4];
+}
+
+static void add_step(struct rest_request *q, struct pg_prelude_step step)
+{
+    HS_BUG_ON(q->prelude.n >= PG_PRELUDE_MAX);
+    q->prelude.step[q->prelude.n++] = step;
+}
+
+hs_status rest_prelude(struct rest_request *q, struct hs_err *reterr)
+{
+    const struct rest_site *site = q->site;
+    struct hs_arena *arena = q->r.req->arena;
+    size_t n = OF_REQUEST + site->n_app_values;
+    const char **values = HS_NEW_ARRAY(arena, n + 1, const char *);
+    struct hs_str sql = site->settings;
+    size_t role = role_of(q);
+
+    if (!values || !fill_values(q, values))
+        return hs_fail_memory(reterr);
+    memcpy(values + OF_REQUEST, site->app_values, site->n_app_values * sizeof(*values));
+    if (q->prefer.timezone.p) {
+        values[n++] = hs_arena_dup(arena, q->prefer.timezone).p;
+        sql = hs_arena_printf(arena, "%.*s, set_config('TimeZone', $%zu, true)", HS_FMT(sql), n);
+    }
+    if (hs_arena_failed(arena))
+        return hs_fail_memory(reterr);
+    if (role < site->catalog->n_roles && site->role_steps[role].sql.p)
+        add_step(q, site->role_steps[role]);
+    add_step(q, (struct pg_prelude_step){.sql = sql, .params = values, .n_params = n});
+    if (site->pre_request.p)
+        add_step(q, (struct pg_prelude_step){.sql = site->pre_request});
+    q->r.query.prelude = &q->prelude;
+    q->r.query.flags &= ~(unsigned)PG_SHARED;
+    q->r.query.gather = NULL;
+    return HS_OK;
+}

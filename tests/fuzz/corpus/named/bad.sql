@@ -1,0 +1,3 @@
+-- param a int = 
+-- roll: x
+SELECT :a

@@ -1,0 +1,3 @@
+-- method: POST
+-- param a int
+INSERT INTO t VALUES (:a) RETURNING "a:b";
