@@ -160,7 +160,7 @@ test('the script for zsh holds every command, option and setting', async () => {
     }
     for (const name of settings()) assert.ok(script.includes(`        ${name} \\\n`) || script.includes(`        ${name}\n`), name);
     assert.match(script, /'1:word:\(check show reference\)'/);
-    assert.match(script, /reference\) compadd -- options errors metrics man ;;/);
+    assert.match(script, /reference\) compadd -- options errors metrics postgrest man ;;/);
     assert.match(script, /'--config=\[[^\]]+\]:FILE:_files'/);
     if (isThere('zsh')) assert.deepEqual(run('zsh', ['-f', '-n', '/dev/stdin'], script), { status: 0, stdout: '', stderr: '' });
 });

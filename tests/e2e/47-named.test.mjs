@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { Hasten, SECRET, exampleConfig, hastenBin } from './harness/hasten.mjs';
+import { Hasten, SECRET, exampleConfig, hasten, hastenBin, yaml } from './harness/hasten.mjs';
 import { now, sign } from './harness/jwt.mjs';
 import { EXAMPLE, Pg } from './harness/pg.mjs';
 import { tempDir, waitUntil } from './harness/util.mjs';
@@ -302,6 +302,18 @@ test('without TEMP: runs as before, not kept, and says so', async () => {
     await sql(`GRANT TEMP ON DATABASE ${DB} TO PUBLIC`);
     await sql("NOTIFY hasten, 'reload'");
     await waitUntil(async () => said(await get('q/one-note?id=1')) === 'HIT', { what: 'a hit again' });
+});
+
+test('`hasten doctor` tells of broken queries, and of those that are not kept', async () => {
+    const place = path.join(tempDir('named-doctor'), 'hasten.yaml');
+    fs.writeFileSync(place, yaml(exampleConfig(pg, { 'api.queries': folder })));
+    const { code, stdout } = await hasten(['doctor', '--json', '--config', place]);
+    const { findings } = JSON.parse(stdout);
+    assert.equal(code, 1);
+    assert.ok(findings.some(({ check, what }) => check === 'query' && what === 'bad-column.sql:4: column "wrong" does not exist'), stdout);
+    assert.ok(findings.some(({ check, level, what, why }) => check === 'query-kept' && level === 'advice' && /^clock\.sql:/.test(what) && /tells the time/.test(why)));
+    fs.writeFileSync(place, yaml(exampleConfig(pg, { 'api.queries': path.join(EXAMPLE, 'api') })));
+    assert.equal((await hasten(['doctor', '--config', place])).code, 0);
 });
 
 test('a folder that is not there is a fault of the configuration', async () => {

@@ -9,7 +9,7 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Postgrest } from './harness/postgrest.mjs';
-import { SELF, startMuseum, startRest } from './harness/rest.mjs';
+import { SELF, startDropIn, startMuseum, startRest } from './harness/rest.mjs';
 import { ROOT } from './harness/util.mjs';
 import { embed } from './rest/cases/embed.mjs';
 import { filters } from './rest/cases/filters.mjs';
@@ -59,10 +59,10 @@ async function runAll(rows, oracle, rest) {
     assert.equal(failed.length, 0, `${failed.length} of ${rows.length} cases:\n${failed.join('\n')}`);
 }
 
-const withBoth = async (config, fn) => {
+const withBoth = async (config, start, fn) => {
     const oracle = await Postgrest.start(pg, config);
     try {
-        const rest = await startRest(pg, config);
+        const rest = await start(pg, config);
         try {
             await fn(oracle, rest);
         } finally {
@@ -74,13 +74,13 @@ const withBoth = async (config, fn) => {
 };
 
 test('the cases of one configuration', async (t) => {
-    await withBoth({}, async (oracle, rest) => {
+    await withBoth({}, startRest, async (oracle, rest) => {
         for (const [name, rows] of Object.entries(GROUPS)) await t.test(name, () => runAll(rows, oracle, rest));
     });
 });
 
 for (const { config, cases } of configured) {
-    test(`with ${JSON.stringify(config)}`, () => withBoth(config, (oracle, rest) => runAll(cases, oracle, rest)));
+    test(`in PostgREST's place, with ${JSON.stringify(config)}`, () => withBoth(config, startDropIn, (oracle, rest) => runAll(cases, oracle, rest)));
 }
 
 test('each case has a name of its own', () => {

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { SECRET } from './harness/hasten.mjs';
 import { now, sign } from './harness/jwt.mjs';
-import { SELF, startMuseum, startRest } from './harness/rest.mjs';
+import { SELF, startDropIn, startMuseum, startRest } from './harness/rest.mjs';
 import { ask } from './rest/differential.mjs';
 
 const options = { skip: SELF && 'needs a newer PostgREST than 12' };
@@ -83,7 +83,7 @@ test('13.0: a table that is not there, and one that is nearly', options, async (
 test('13.0: paths that are none, and a root that is off', options, async () => {
     await fails('GET /halls/1', 404, { code: 'PGRST125', message: 'Invalid path specified in request URL' });
     await fails('GET /rpc/add/1', 404, { code: 'PGRST125' });
-    const closed = await startRest(pg, { 'openapi-mode': 'disabled' });
+    const closed = await startDropIn(pg, { 'openapi-mode': 'disabled' });
     try {
         const answer = await ask(closed.url, ['', 'GET /', undefined, {}]);
         assert.deepEqual([answer.status, JSON.parse(answer.text).code], [404, 'PGRST126']);

@@ -46,8 +46,7 @@ let pg, server;
 before(async () => {
     if (SELF) return;
     pg = await startMuseum();
-    const config = Object.entries({ ...restConfig(pg), 'api.names': 'same' }).filter(([, value]) => value !== undefined);
-    server = await Hasten.start(Object.fromEntries(config));
+    server = await Hasten.start({ ...restConfig(pg), 'api.names': 'same' });
 });
 after(async () => {
     await server?.stop();

@@ -75,12 +75,13 @@ export class Hasten {
      *   config   an object (see yaml) or text; server.listen is added where it is absent
      *   env      environment variables
      *   args     more arguments of `hasten serve`
+     *   flag     what names the configuration: --config, or --postgrest-conf
      *   ready    false: do not wait for /health/ready
      */
-    static async start(config = {}, { env = {}, args = [], ready = true, timeout = 20_000 } = {}) {
+    static async start(config = {}, { env = {}, args = [], flag = '--config', ready = true, timeout = 20_000 } = {}) {
         const hasten = new Hasten();
         await hasten.prepare(config);
-        await hasten.spawn({ env, args, ready, timeout });
+        await hasten.spawn({ env, args, flag, ready, timeout });
         return hasten;
     }
 
@@ -105,9 +106,9 @@ export class Hasten {
         fs.writeFileSync(this.configFile, text);
     }
 
-    async spawn({ env = {}, args = [], ready = true, timeout = 20_000 } = {}) {
+    async spawn({ env = {}, args = [], flag = '--config', ready = true, timeout = 20_000 } = {}) {
         const bin = hastenBin();
-        const line = [bin, 'serve', '--config', this.configFile, ...args];
+        const line = [bin, 'serve', flag, this.configFile, ...args];
         const command = process.env.HASTEN_GDB === '1' ? ['gdb', ...GDB, ...line] : line;
         this.child = spawnServer(command[0], command.slice(1), { log: this.logFile, env: cleanEnv(env) });
         this.child.ended.then((how) => { this.how = how; });

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Hasten, SECRET } from './hasten.mjs';
 import { Pg } from './pg.mjs';
-import { Postgrest, REST_OPTIONS } from './postgrest.mjs';
+import { Postgrest, REST_OPTIONS, postgrestConf } from './postgrest.mjs';
 import { ROOT } from './util.mjs';
 
 const SCHEMA = path.join(ROOT, 'tests/e2e/rest/schema.sql');
@@ -26,38 +26,36 @@ export async function startMuseum() {
 
 const list = (text) => text.split(',').map((word) => word.trim());
 
-/** The options of PostgREST as hasten's own. */
-export function restConfig(pg, options = {}) {
-    const all = { ...REST_OPTIONS, ...options };
-    const settings = Object.entries(all).filter(([name]) => name.startsWith('app.settings.'));
-    return {
-        'database.url': pg.url({ user: 'authenticator' }),
-        'database.schemas': list(all['db-schemas']),
-        'database.catalog.poll': '200ms',
-        'auth.jwt.secret': SECRET,
-        'auth.jwt.audience': all['jwt-aud'],
-        'auth.jwt.role_claim': all['jwt-role-claim-key'],
-        'auth.jwt.claims': 'postgrest',
-        'auth.roles': ['*'],
-        'auth.anonymous_role': all['db-anon-role'],
-        'rest.enabled': true,
-        'rest.path': BASE,
-        'rest.tx_end': all['db-tx-end'],
-        'rest.max_rows': all['db-max-rows'],
-        'rest.plan_enabled': all['db-plan-enabled'],
-        'rest.aggregates_enabled': all['db-aggregates-enabled'],
-        'rest.extra_search_path': list(all['db-extra-search-path']),
-        'rest.pre_request': all['db-pre-request'],
-        'rest.openapi': all['openapi-mode'],
-        'rest.settings': settings.length ? settings.map(([name, value]) => `${name}=${value}`) : undefined,
-        'server.answer.max': '16MiB',
-    };
+/** hasten's own configuration for the museum, which says what REST_OPTIONS say. */
+export const restConfig = (pg) => ({
+    'database.url': pg.url({ user: 'authenticator' }),
+    'database.schemas': list(REST_OPTIONS['db-schemas']),
+    'database.catalog.poll': '200ms',
+    'auth.jwt.secret': SECRET,
+    'auth.jwt.claims': 'postgrest',
+    'auth.roles': ['*'],
+    'auth.anonymous_role': REST_OPTIONS['db-anon-role'],
+    'rest.path': BASE,
+    'rest.tx_end': REST_OPTIONS['db-tx-end'],
+    'rest.plan_enabled': REST_OPTIONS['db-plan-enabled'],
+    'rest.aggregates_enabled': REST_OPTIONS['db-aggregates-enabled'],
+    'rest.extra_search_path': list(REST_OPTIONS['db-extra-search-path']),
+});
+
+/** hasten with its own configuration: {url (of the dialect), hasten, stop()}. */
+export async function startRest(pg) {
+    if (SELF) return Postgrest.start(pg);
+    const hasten = await Hasten.start(restConfig(pg));
+    return { url: hasten.url + BASE, hasten, stop: () => hasten.stop() };
 }
 
-/** hasten with these options of PostgREST: {url (of the dialect), stop()}. */
-export async function startRest(pg, options = {}) {
+/** hasten in PostgREST's place: its configuration file, `options` over REST_OPTIONS; tables at `/`. */
+export async function startDropIn(pg, options = {}) {
     if (SELF) return Postgrest.start(pg, options);
-    const config = Object.fromEntries(Object.entries(restConfig(pg, options)).filter(([, value]) => value !== undefined));
-    const hasten = await Hasten.start(config);
-    return { url: hasten.url + BASE, hasten, stop: () => hasten.stop() };
+    const text = postgrestConf({
+        'db-uri': pg.url({ user: 'authenticator' }), 'db-pool': 4, 'server-host': '127.0.0.1', 'server-port': '{{port}}',
+        ...REST_OPTIONS, ...options,
+    });
+    const hasten = await Hasten.start(text.replace('"{{port}}"', '{{port}}'), { flag: '--postgrest-conf' });
+    return { url: hasten.url, hasten, stop: () => hasten.stop() };
 }

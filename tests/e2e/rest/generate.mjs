@@ -266,6 +266,11 @@ export function generate(chance, names) {
     return [make.name, request, undefined, options];
 }
 
+export function generateRead(chance, names) {
+    const [request, options] = read(chance, names);
+    return [read.name, request, undefined, options];
+}
+
 const NOISE = [...'().,:!*"\\->{}=&1 a', 'not.', 'and', '..', '()', '->>', '::', '%22', 'eq.', 'null', '!inner'];
 
 /** The same request with one piece of its query taken out, doubled or put in. */

@@ -648,8 +648,8 @@ static void write_answer(struct hs_buf *out, const struct sql_statement *st, PGr
     struct hs_err err;
 
     if (st->has_layers) {
-        assert_int_equal(api_layers_read(&rows, st->columns, st->n_columns, st->number_column,
-                                         &arena, &layers, &err),
+        assert_int_equal(api_layers_read(&rows, pg_rows_count(&rows), st->columns, st->n_columns,
+                                         st->number_column, &arena, &layers, &err),
                          HS_OK);
         opts.layers = layers;
         n = api_layers_count(layers);
@@ -698,10 +698,109 @@ static void test_cases(void **state)
     }
 }
 
+/* Keys of JSON stand in the text as literals, long ones as parameters; whatever they are, they are keys. */
+static void test_keys(void **state)
+{
+    static const char *const keys[] = {"'",  "\\", "\\'", "a\"b", "$1",
+                                       "E'", "--", "/*",  "\n",   "\xc3\xa9'"};
+
+    (void)state;
+    for (size_t i = 0; i <= HS_LEN(keys); i++) {
+        struct tree_select *s = sel("films");
+        struct tree_value *v = value(s->relation, "meta", "->>x");
+        struct tree_step *step = (struct tree_step *)(uintptr_t)v->steps;
+        struct sql_statement st;
+        struct hs_err err;
+        PGresult *result;
+
+        step->key = i < HS_LEN(keys) ? hs_str(keys[i]) : hs_arena_printf(&arena, "%0300d", 7);
+        made(s, "v", v);
+        limit(s, 1)->is_limit_fixed = true;
+        assert_int_equal(sql_write(s, false, &scratch, &arena, &st, &err), HS_OK);
+        assert_int_equal(st.n_params, i == HS_LEN(keys));
+        pg_cluster_exec(wide.owner, "BEGIN");
+        result = PQexecParams(wide.owner,
+                              "UPDATE films SET meta = jsonb_build_object($1::text, 'found')", 1,
+                              NULL, (const char *const[]){step->key.p}, NULL, NULL, 0);
+        assert_int_equal(PQresultStatus(result), PGRES_COMMAND_OK);
+        PQclear(result);
+        result = run("keys", &st);
+        assert_string_equal(PQgetvalue(result, 0, 0), "found");
+        PQclear(result);
+        pg_cluster_exec(wide.owner, "ROLLBACK");
+        hs_arena_reset(&arena);
+    }
+}
+
+static void test_refused(void **state)
+{
+    struct tree_select *s = delete_limited();
+    struct pg_relation keyless = *s->relation;
+    struct sql_statement st;
+    struct hs_err err;
+
+    (void)state;
+    keyless.primary = NULL;
+    s->write->relation = &keyless;
+    assert_int_equal(sql_write(s, false, &scratch, &arena, &st, &err), HS_E_BAD_PARAMETER);
+    assert_non_null(strstr(err.what, "no primary key"));
+    hs_arena_reset(&arena);
+}
+
+/* One shape, one text: only the values differ. */
+static void test_one_text_for_one_shape(void **state)
+{
+    struct tree_select *a = plain();
+    struct tree_select *b = limit(plain(), 7);
+    struct sql_statement of_a;
+    struct sql_statement of_b;
+    struct hs_err err;
+
+    (void)state;
+    limit(a, 5);
+    b->where->first->value = HS_STR("1");
+    assert_int_equal(sql_write(a, false, &scratch, &arena, &of_a, &err), HS_OK);
+    assert_int_equal(sql_write(b, false, &scratch, &arena, &of_b, &err), HS_OK);
+    assert_str(of_a.text, of_b.text);
+    hs_arena_reset(&arena);
+}
+
+/* Arena and scratch are new each time, so that the first allocation is theirs. */
+static bool write_once(void *arg)
+{
+    struct hs_arena own;
+    struct hs_buf text;
+    struct sql_statement st;
+    struct hs_err err;
+    hs_status status;
+
+    hs_arena_init(&own, 1 << 24);
+    hs_buf_init(&text, 1 << 20);
+    status = sql_write(arg, false, &text, &own, &st, &err);
+    if (status)
+        assert_int_equal(status, HS_E_MEMORY);
+    hs_arena_fini(&own);
+    hs_buf_fini(&text);
+    return status == HS_OK;
+}
+
+static void test_failing_allocations(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < HS_LEN(cases); i++) {
+        fault_each(write_once, cases[i].build());
+        hs_arena_reset(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_one_text_for_one_shape),
+        cmocka_unit_test(test_failing_allocations),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -118,10 +118,37 @@ static void test_json_shape(void **state)
     hs_buf_fini(&out);
 }
 
+/* Texts that were cut are still there whole, until the thread has filled eight others that were cut. */
+static void test_whole(void **state)
+{
+    struct hs_err err = {0};
+    struct hs_err other;
+    char text[1000];
+
+    (void)state;
+    memset(text, 'a', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    (void)hs_fail(&err, HS_E_BAD_BODY, "%s", text);
+    hs_err_why(&err, "b%s", text);
+    hs_err_hint(&err, "short");
+    assert_string_equal(err.what + HS_ERR_WHAT - 4, "...");
+    other = err;
+    assert_int_equal(hs_err_what(&other).n, sizeof(text) - 1);
+    assert_int_equal(hs_err_details(&other).n, sizeof(text));
+    assert_true(hs_str_is(hs_err_own_hint(&other), "short"));
+    for (int i = 0; i < 8; i++)
+        (void)hs_fail(&err, HS_E_BAD_BODY, "c%s", text);
+    assert_true(hs_str_is(hs_err_what(&other), other.what));
+    assert_true(hs_str_is(hs_err_details(&other), other.why));
+    hs_err_clear(&other);
+    assert_int_equal(hs_err_what(&other).n, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),      cmocka_unit_test(test_cut_between_characters),
+        cmocka_unit_test(test_whole),
         cmocka_unit_test(test_wrapping),   cmocka_unit_test(test_what_a_client_sees),
         cmocka_unit_test(test_json_shape),
     };

@@ -217,6 +217,7 @@ static void test_algorithm(void **state)
               HS_E_BAD_TOKEN, "signature");
     assert_no(claims(&only_rsa, "{\"role\":\"member\"}"), HS_E_BAD_TOKEN, "alg");
     assert_no(claims(&none, "{\"role\":\"member\"}"), HS_E_BAD_TOKEN, "alg");
+    assert_int_equal(edge_fault_of(&err), EDGE_FAULT_UNCONFIGURED);
     assert_no(verify(&only_hmac, token_rs256(&token, HS_STR("{\"alg\":\"RS256\"}"),
                                              "{\"role\":\"member\"}", key)),
               HS_E_BAD_TOKEN, "alg");
@@ -559,6 +560,9 @@ static void test_faults(void **state)
     assert_fault(&rules, "{\"role\":\"x\"}", EDGE_FAULT_ROLE);
     assert_true(verify(&rules, HS_STR("a.b")) != HS_OK);
     assert_int_equal(edge_fault_of(&err), EDGE_FAULT_PARTS);
+    assert_int_equal(edge_fault_number(&err), 2);
+    assert_true(verify(&rules, HS_STR("a.b.")) != HS_OK);
+    assert_int_equal(edge_fault_of(&err), EDGE_FAULT_ENCODING);
     assert_true(verify(&rules, HS_STR("!.b.c")) != HS_OK);
     assert_int_equal(edge_fault_of(&err), EDGE_FAULT_ENCODING);
     assert_true(verify(&rules, HS_STR("e30.e30.AA")) != HS_OK);

@@ -18,6 +18,7 @@ export const write = [
     ['insert, a computed field', 'POST /works?select=slug', 201, { body: { id: 90, title: 'Brand New' }, ...rep }],
     ['insert, a cast and an alias', 'POST /tickets?select=n:id::text,price::int', 201, { body: ticket, ...rep }],
     ['insert many', 'POST /tickets?order=id', 201, { body: [ticket, { id: 11, holder: 'eve', price: 1 }], ...rep }],
+    ['insert one in an array, headers only', 'POST /tickets', 201, { body: [ticket], prefer: 'return=headers-only' }],
     ['insert many, headers only', 'POST /tickets', 201, { body: [ticket, { id: 11, holder: 'eve', price: 1 }], prefer: 'return=headers-only' }],
     ['insert many, counted', 'POST /tickets', 201, { body: [ticket, { id: 11, holder: 'eve', price: 1 }], prefer: 'count=exact' }],
     ['insert many, in an order, as 13 does', 'POST /tickets?select=id&order=id.desc', 201, { body: [ticket, { id: 11, holder: 'eve', price: 1 }], ...rep }],
