@@ -17,6 +17,57 @@ static int compare_numbers(uint64_t a, uint64_t b)
     return (a > b) - (a < b);
 }
 
+static int compare_types(const struct pg_type *a, const struct pg_type *b)
+{
+    return compare_numbers(a ? a->oid : 0, b ? b->oid : 0);
+}
+
+static int compare_steps(const struct tree_step *a, const struct tree_step *b)
+{
+    int order = compare_numbers(a->is_index, b->is_index);
+
+    order = order ? order : compare_numbers(a->is_text, b->is_text);
+    return order ? order : hs_str_cmp(a->key, b->key);
+}
+
+static int compare_columns(const struct pg_column *a, const struct pg_column *b)
+{
+    return compare_numbers(a ? a->index + 1U : 0, b ? b->index + 1U : 0);
+}
+
+static int compare_made(const struct tree_value *a, const struct tree_value *b)
+{
+    int order = compare_numbers(a != NULL, b != NULL);
+
+    if (order || !a)
+        return order;
+    order = compare_columns(a->column, b->column);
+    order = order ? order
+                  : compare_numbers(a->function ? a->function->oid : 0,
+                                    b->function ? b->function->oid : 0);
+    order = order ? order : compare_numbers(a->n_steps, b->n_steps);
+    for (size_t i = 0; !order && i < a->n_steps; i++)
+        order = compare_steps(&a->steps[i], &b->steps[i]);
+    order = order ? order : compare_types(a->cast, b->cast);
+    order = order ? order : compare_numbers(a->aggregate, b->aggregate);
+    return order ? order : compare_types(a->aggregate_cast, b->aggregate_cast);
+}
+
+static int compare_compares(const struct tree_node *a, const struct tree_node *b)
+{
+    int order = compare_columns(a->column, b->column);
+
+    order = order ? order : compare_made(a->made, b->made);
+    order = order ? order : compare_numbers(a->op, b->op);
+    order = order ? order : compare_numbers(a->quantifier, b->quantifier);
+    order = order ? order : compare_numbers(a->is_untyped, b->is_untyped);
+    order = order ? order : hs_str_cmp(a->value, b->value);
+    order = order ? order : compare_numbers(a->has_config_param, b->has_config_param);
+    order = order ? order : hs_str_cmp(a->config, b->config);
+    return order ? order : compare_numbers(a->n_values, b->n_values);
+}
+
+/* Embeds of one select are told apart by the client's name for them; by no more than that, they stay as they are. */
 static int compare_nodes(const struct tree_node *a, const struct tree_node *b)
 {
     const struct tree_node *x = a->first;
@@ -25,16 +76,28 @@ static int compare_nodes(const struct tree_node *a, const struct tree_node *b)
 
     if (!order)
         order = compare_numbers(a->kind, b->kind);
-    if (!order && a->kind == TREE_COMPARE) {
-        order = compare_numbers(a->column->index, b->column->index);
-        order = order ? order : compare_numbers(a->op, b->op);
-        order = order ? order : hs_str_cmp(a->value, b->value);
-        order = order ? order : hs_str_cmp(a->config, b->config);
-        return order ? order : compare_numbers(a->n_values, b->n_values);
-    }
+    if (!order && a->kind == TREE_COMPARE)
+        return compare_compares(a, b);
+    if (!order && a->kind == TREE_EXISTS)
+        return hs_str_cmp(a->embed->name, b->embed->name);
     for (; !order && x && y; x = x->next, y = y->next)
         order = compare_nodes(x, y);
     return order ? order : compare_numbers(x != NULL, y != NULL);
+}
+
+/* Of two that are equal here one may be left out; not of two embeds that only have one name. */
+static bool is_same(const struct tree_node *a, const struct tree_node *b)
+{
+    const struct tree_node *x = a->first;
+    const struct tree_node *y = b->first;
+
+    if (a->kind == TREE_EXISTS)
+        return a->embed == b->embed;
+    for (; x && y; x = x->next, y = y->next) {
+        if (!is_same(x, y))
+            return false;
+    }
+    return true;
 }
 
 /* The values of a ONE_OF are not in the tree: two that look equal need not be. */
@@ -88,7 +151,7 @@ static void drop_repeats(struct tree_node *parent)
     struct tree_node *at = parent->first;
 
     while (at && at->next) {
-        if (compare_nodes(at, at->next) == 0 && !has_open_values(at))
+        if (compare_nodes(at, at->next) == 0 && is_same(at, at->next) && !has_open_values(at))
             at->next = at->next->next;
         else
             at = at->next;
@@ -128,7 +191,8 @@ static void form_values(struct tree_node *node, struct hs_arena *arena)
     struct hs_str form;
 
     if (node->kind == TREE_COMPARE) {
-        if (node->op <= TREE_LTE && api_value_form(node->column->type, node->value, arena, &form))
+        if (node->op <= TREE_LTE && !node->made && node->quantifier == TREE_ONE &&
+            api_value_form(node->column->type, node->value, arena, &form))
             node->value = form;
         return;
     }
@@ -136,25 +200,9 @@ static void form_values(struct tree_node *node, struct hs_arena *arena)
         form_values(child, arena);
 }
 
-bool api_where_is_plain(const struct tree_node *where)
-{
-    if (!where)
-        return true;
-    if (where->kind == TREE_EXISTS)
-        return false;
-    if (where->kind == TREE_COMPARE)
-        return where->column && !where->made && where->quantifier == TREE_ONE;
-    for (const struct tree_node *child = where->first; child; child = child->next) {
-        if (!api_where_is_plain(child))
-            return false;
-    }
-    return true;
-}
-
-/* Where conditions are not told apart by what compare_nodes() looks at, they stay as they are. */
 void api_canonical(struct tree_select *tree, struct hs_arena *arena)
 {
-    if (tree->where && api_where_is_plain(tree->where)) {
+    if (tree->where) {
         form_values(tree->where, arena);
         order_node(tree->where);
     }

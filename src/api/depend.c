@@ -31,51 +31,86 @@ void depend_fail_at(struct depend_work *w, const char *before, struct hs_str nam
 
 /* ---- values ---- */
 
-static void check_value(struct depend_work *w, const struct pg_column *column, struct hs_str value)
+static void check_value(struct depend_work *w, const struct pg_type *type, struct hs_str name,
+                        struct hs_str value)
 {
-    if (!api_value_is_fixed(column->type, value))
-        depend_fail_at(w, "a value for ", column->quoted,
-                       " may mean another one when it is read again");
+    if (!api_value_is_fixed(type, value))
+        depend_fail_at(w, "a value for ", name, " may mean another one when it is read again");
+}
+
+static bool is_time(const struct pg_type *type)
+{
+    return type->kind == PG_KIND_DATE || type->kind == PG_KIND_TIMESTAMP ||
+           type->kind == PG_KIND_TIMESTAMPTZ || type->kind == PG_KIND_TIME;
 }
 
 /*
- * What is made from a row: a way into JSON and casts give the same from the same row. A function may do anything,
- * and a text may become another instant each time, unless an instant is what it was.
+ * A text may become another instant each time it is cast, unless an instant is what it was; a user's type may have
+ * a cast of the user's, and a name for an object may mean another one.
  */
-static void check_made(struct depend_work *w, const struct tree_value *made)
+static void check_cast(struct depend_work *w, const struct pg_type *from, const struct pg_type *to)
 {
-    if (!made)
-        return;
-    if (made->function)
-        depend_fail(w, "what a computed field reads is not known");
-    if (made->cast && !api_value_is_fixed(made->cast, HS_STR("?")) &&
-        (!made->column || made->n_steps || api_value_is_fixed(made->column->type, HS_STR("?"))))
-        depend_fail(w, "a text may be cast to another instant when it is read again");
+    bool is_safe = is_time(to) ? is_time(from) : api_cast_is_fixed(to);
+
+    if (!api_value_is_fixed(from, HS_STR("")) || !is_safe)
+        depend_fail_at(w, "a cast to ", to->name, " may give another value from the same row");
 }
 
-static void check_filter(struct depend_work *w, const struct tree_node *node)
+/* What is made from a row: a way into JSON and an aggregate give the same from the same rows. */
+static void check_made(struct depend_work *w, const struct tree_value *made)
 {
-    if (node->kind == TREE_COMPARE && node->made)
-        check_made(w, node->made);
-    if (node->kind == TREE_COMPARE && !node->column)
+    struct tree_value before;
+
+    if (!made)
         return;
-    if (node->kind != TREE_COMPARE) {
-        for (const struct tree_node *child = node->first; child; child = child->next)
-            check_filter(w, child);
+    if (made->function) {
+        depend_fail_at(w, "what computed field ", made->function->quoted, " reads is not known");
         return;
     }
+    if (made->column)
+        check_value(w, made->column->type, made->column->quoted, HS_STR(""));
+    before = *made;
+    before.aggregate_cast = NULL;
+    if (made->aggregate_cast)
+        check_cast(w, sql_value_type(&before), made->aggregate_cast);
+    before.aggregate = TREE_AGGREGATE_NONE;
+    before.cast = NULL;
+    if (made->cast)
+        check_cast(w, sql_value_type(&before), made->cast);
+}
+
+static void check_compare(struct depend_work *w, const struct tree_node *node)
+{
+    const struct pg_type *type = node->made ? sql_value_type(node->made) : node->column->type;
+    struct hs_str name = node->column         ? node->column->quoted
+                         : node->made->column ? node->made->column->quoted
+                                              : HS_STR("a column");
+
     switch (node->op) {
     case TREE_NULL:
     case TREE_NOT_NULL:
+    case TREE_TRUE:
+    case TREE_FALSE:
+    case TREE_UNKNOWN:
         break;
     case TREE_LIKE:
     case TREE_ILIKE:
-        /* The value is a text; the column becomes one by its type's output function. */
-        check_value(w, node->column, HS_STR(""));
+    case TREE_REGEX:
+    case TREE_IREGEX:
+    case TREE_FTS:
+    case TREE_FTS_PLAIN:
+    case TREE_FTS_PHRASE:
+    case TREE_FTS_WEB:
+    case TREE_MATCHES:
+        /*
+         * The value is a text; the column becomes one by its type's output function. How words are searched is a
+         * configuration's, which is changed as rarely as a function.
+         */
+        check_value(w, type, name, HS_STR(""));
         break;
     case TREE_ONE_OF:
         /* The values come later: as if one of them were no fixed instant. */
-        check_value(w, node->column, HS_STR("?"));
+        check_value(w, type, name, HS_STR("?"));
         break;
     case TREE_EQ:
     case TREE_NE:
@@ -84,12 +119,7 @@ static void check_filter(struct depend_work *w, const struct tree_node *node)
     case TREE_LT:
     case TREE_LTE:
     case TREE_IN:
-    case TREE_TRUE:
-    case TREE_FALSE:
-    case TREE_UNKNOWN:
     case TREE_DISTINCT:
-    case TREE_REGEX:
-    case TREE_IREGEX:
     case TREE_CONTAINS:
     case TREE_CONTAINED:
     case TREE_OVERLAPS:
@@ -98,21 +128,28 @@ static void check_filter(struct depend_work *w, const struct tree_node *node)
     case TREE_NOT_RIGHT:
     case TREE_NOT_LEFT:
     case TREE_ADJACENT:
-    case TREE_FTS:
-    case TREE_FTS_PLAIN:
-    case TREE_FTS_PHRASE:
-    case TREE_FTS_WEB:
-    case TREE_MATCHES:
-        check_value(w, node->column, node->value);
+        check_value(w, type, name, node->value);
         break;
     }
+}
+
+/* What EXISTS asks is among the embeds, which are looked at where they stand. */
+static void check_filter(struct depend_work *w, const struct tree_node *node)
+{
+    if (node->kind == TREE_COMPARE) {
+        check_made(w, node->made);
+        check_compare(w, node);
+    }
+    for (const struct tree_node *child = node->first; child; child = child->next)
+        check_filter(w, child);
 }
 
 static void check_position(struct depend_work *w, const struct tree_select *tree)
 {
     for (size_t i = 0; tree->position && i < tree->n_order; i++) {
         if (tree->position->values[i].p)
-            check_value(w, tree->order[i].column, tree->position->values[i]);
+            check_value(w, tree->order[i].column->type, tree->order[i].column->quoted,
+                        tree->position->values[i]);
     }
 }
 
@@ -160,21 +197,6 @@ static void check_tree(struct depend_work *w, const struct tree_select *tree)
     }
 }
 
-/*
- * Is it made of rows of its relation by plain conditions, with related rows that only stand beside them? Then pins
- * say what it depends on. All else depends on whole tables.
- */
-static bool is_plain(const struct tree_select *tree)
-{
-    if (!api_where_is_plain(tree->where))
-        return false;
-    for (const struct tree_embed *e = tree->embeds; e; e = e->next) {
-        if (e->is_inner || e->is_hidden || e->is_spread || e->join->via || !is_plain(e->select))
-            return false;
-    }
-    return true;
-}
-
 static void add_via(struct depend_work *w, const struct pg_relation *via)
 {
     struct depend_pins pins;
@@ -188,8 +210,7 @@ static void add_tree(struct depend_work *w, const struct tree_select *tree)
     struct depend_pins pins;
 
     depend_pin_policies(w, tree->relation, &pins);
-    if (!w->is_coarse)
-        depend_pin_filters(w, tree->where, &pins);
+    depend_pin_filters(w, tree->where, &pins);
     depend_add_relation(w, tree->relation, &pins);
     for (const struct tree_embed *e = tree->embeds; w->to->is_known && e; e = e->next) {
         if (e->join->via)
@@ -256,7 +277,6 @@ hs_status api_depend_tree(const struct api_model *model, const struct tree_selec
     struct depend_work w = begin(model, who, state, arena, ret);
 
     check_tree(&w, tree);
-    w.is_coarse = !is_plain(tree);
     if (ret->is_known) {
         do
             add_tree(&w, tree);
@@ -274,7 +294,7 @@ hs_status api_depend_item(const struct api_model *model, const struct api_table 
 
     check_relation(&w, table->pg);
     for (size_t i = 0; i < table->n_key; i++)
-        check_value(&w, table->key[i], hs_str(key[i]));
+        check_value(&w, table->key[i]->type, table->key[i]->quoted, hs_str(key[i]));
     if (ret->is_known) {
         do
             add_item(&w, table, key);

@@ -15,6 +15,11 @@
  */
 bool api_value_is_fixed(const struct pg_type *type, struct hs_str text);
 /*
+ * Does a cast to it give the same from the same text or number whenever it is made? Of types of time it does not, nor
+ * of names for objects (regclass), nor of a user's types.
+ */
+bool api_cast_is_fixed(const struct pg_type *to);
+/*
  * The form in which PostgreSQL writes the value: equal values have one. false: not known, or not cheaply.
  * *ret_form is `text`, constant, or in the arena; the arena's failure counts as not known.
  */
@@ -26,9 +31,6 @@ bool api_value_form(const struct pg_type *type, struct hs_str text, struct hs_ar
  */
 bool api_value_next(struct hs_str literal, char delim, size_t *at, struct hs_arena *arena,
                     struct hs_str *ret_element);
-
-/* Does every condition compare a column as it is with one value or list? What is more is not told apart here. */
-bool api_where_is_plain(const struct tree_node *where);
 
 /* ---- claims (callers.c) ---- */
 

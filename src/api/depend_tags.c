@@ -75,12 +75,23 @@ static void pin_list(struct depend_work *w, const struct tree_node *node, struct
     pins->of[pins->n++] = (struct depend_pin){.column = node->column, .is_list = true};
 }
 
+/* Does it say of the column as it is that it equals one of some values? */
+static bool is_equality(const struct tree_node *node, enum tree_op op)
+{
+    enum tree_quantifier any = op == TREE_IN ? TREE_ANY : TREE_ONE;
+
+    if (node->kind != TREE_COMPARE || node->made)
+        return false;
+    return (node->op == op && node->quantifier == TREE_ONE) ||
+           (node->op == TREE_EQ && node->quantifier == any);
+}
+
 static void pin_compares(struct depend_work *w, const struct tree_node *node, enum tree_op op,
                          struct depend_pins *pins)
 {
-    if (node->kind == TREE_COMPARE && node->op == op && op == TREE_EQ)
+    if (is_equality(node, op) && op == TREE_EQ)
         depend_pin_value(w, node->column, node->value, pins);
-    else if (node->kind == TREE_COMPARE && node->op == op)
+    else if (is_equality(node, op))
         pin_list(w, node, pins);
     if (node->kind != TREE_AND)
         return;

@@ -15,6 +15,8 @@
 
 enum {
     OID_TEXT = 25,
+    OID_BPCHAR = 1042,
+    OID_INTERVAL = 1186,
     OID_VARCHAR = 1043,
     OID_TIMETZ = 1266,
     OID_UUID = 2950,
@@ -134,6 +136,34 @@ static bool is_literal_instant(struct hs_str text)
 bool api_value_is_fixed(const struct pg_type *type, struct hs_str text)
 {
     return has_known_input(type) && (!holds_time(type) || is_literal_instant(text));
+}
+
+bool api_cast_is_fixed(const struct pg_type *to)
+{
+    switch (to->kind) {
+    case PG_KIND_BOOL:
+    case PG_KIND_INT:
+    case PG_KIND_INT8:
+    case PG_KIND_FLOAT:
+    case PG_KIND_NUMERIC:
+    case PG_KIND_JSON:
+    case PG_KIND_BYTEA:
+        return !to->is_domain;
+    case PG_KIND_TEXT:
+        return to->oid == OID_TEXT || to->oid == OID_VARCHAR || to->oid == OID_BPCHAR ||
+               to->oid == OID_UUID || to->oid == OID_INTERVAL;
+    case PG_KIND_ARRAY:
+        return !to->is_domain && api_cast_is_fixed(to->elem);
+    case PG_KIND_DATE:
+    case PG_KIND_TIMESTAMP:
+    case PG_KIND_TIMESTAMPTZ:
+    case PG_KIND_TIME:
+    case PG_KIND_ENUM:
+    case PG_KIND_COMPOSITE:
+    case PG_KIND_RANGE:
+        break;
+    }
+    return false;
 }
 
 /* ---- its form ---- */

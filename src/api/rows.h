@@ -41,9 +41,10 @@ struct api_rows_opts {
 /*
  * Of a result that holds rows of several layers, which belong to each other: the row's number stands in
  * number_column, that of the row it belongs to in the is_many column whose element it is. In the arena.
+ *   n       the first so many rows of the result are looked at
  *   errors  HS_E_MEMORY
  */
-hs_status api_layers_read(const struct pg_rows *rows, const struct api_out_column *cols,
+hs_status api_layers_read(const struct pg_rows *rows, size_t n, const struct api_out_column *cols,
                           size_t n_cols, size_t number_column, struct hs_arena *arena,
                           struct api_layers **ret_layers, struct hs_err *reterr) hs_must_check;
 /* How many rows there are that belong to none, and which row of the result the i-th of them is. */

@@ -61,20 +61,20 @@ static void place(struct api_layers *l, const struct pg_rows *rows, size_t n_col
         return;
     }
     number = number_of(l, rows, row, l->number_column);
-    /* A count without a row has no number: it is the only one of the top. */
+    /* A count without a row has no number: it stands alone. */
     number = number ? number : 1;
     l->top[number - 1] = (uint32_t)row;
     if (l->n_top < number)
         l->n_top = number;
 }
 
-hs_status api_layers_read(const struct pg_rows *rows, const struct api_out_column *cols,
+hs_status api_layers_read(const struct pg_rows *rows, size_t n, const struct api_out_column *cols,
                           size_t n_cols, size_t number_column, struct hs_arena *arena,
                           struct api_layers **ret_layers, struct hs_err *reterr)
 {
     struct api_layers *l = HS_NEW(arena, struct api_layers);
-    size_t n = pg_rows_count(rows);
 
+    HS_BUG_ON(n > pg_rows_count(rows));
     if (!l)
         return hs_fail_memory(reterr);
     l->number_column = number_column;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes a tree as one SELECT. Three shapes, the plainest that serves:
+ * Writes a tree as one SELECT (one with_columns: sql_wide.c). Three shapes, the plainest that serves:
  *
  *   table      SELECT t0."a", t0."b" FROM t t0 WHERE ... ORDER BY ... LIMIT n
  *   union      SELECT t0.c1, t0.c2 FROM (branch UNION ALL branch ...) t0 ORDER BY ... LIMIT n

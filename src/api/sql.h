@@ -2,7 +2,8 @@
 /*
  * api/sql.h - a query tree as one SQL statement.
  *
- * Promises   - values stand in params only; identifiers are the catalog's quoted names;
+ * Promises   - values stand in params only; identifiers are the catalog's quoted names, beside them only a
+ *              dialect's quoted names for members of embedded rows, and keys of JSON as literals (sql_value.c);
  *            - trees of one shape give the same text, so it is prepared once;
  *            - column lists are explicit;
  *            - a position becomes an index condition, never an OFFSET.
@@ -23,6 +24,9 @@ enum { SQL_COUNT_MAX = 10000 };
 
 /* How the rows of a tree that asks for a count are counted. */
 enum sql_count_kind sql_count_how(const struct tree_select *tree);
+
+/* The type of what is made; that of an aggregate or a step is known by kind and `sql` only (no oid). */
+const struct pg_type *sql_value_type(const struct tree_value *value);
 
 struct sql_statement {
     struct hs_str text; /* NUL-terminated, in the arena */
@@ -54,6 +58,8 @@ struct sql_statement {
     bool has_inserted; /* of an upsert */
     size_t
         inserted_column; /* has_inserted: true where the row is new, false where it was there before */
+    bool has_settings;      /* of a write with_settings */
+    size_t settings_column; /* has_settings: response.headers, and behind it response.status */
 };
 
 /*

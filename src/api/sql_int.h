@@ -88,8 +88,6 @@ hs_status sql_finish(const struct sql_writer *w, struct sql_statement *st, struc
 
 /* ---- values (sql_value.c) ---- */
 
-/* The type of what is made; one that PostgreSQL chooses may have no name (`sql` is empty). */
-const struct pg_type *sql_value_type(const struct tree_value *value);
 const struct pg_type *sql_field_type(const struct tree_field *field);
 bool sql_field_is_aggregate(const struct tree_field *field);
 void sql_value(struct sql_writer *w, struct sql_source from, const struct tree_value *value);
@@ -250,6 +248,8 @@ hs_status sql_json_write(struct sql_writer *w, struct tree_json_write *write, st
 /* Its rows tell whether they were inserted: t0.i of what is RETURNING. */
 bool sql_json_write_tells(const struct tree_json_write *write);
 void sql_json_write_inserted(struct sql_writer *w);
+/* What triggers have said of the answer so far: two values. */
+void sql_json_write_settings(struct sql_writer *w);
 
 static inline bool sql_is_desc(const struct tree_select *tree, size_t i)
 {

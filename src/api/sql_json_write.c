@@ -155,6 +155,36 @@ static void write_conflict(struct sql_writer *w, const struct tree_json_write *w
     hs_buf_add_lit(w->out, " WHERE pg_catalog.set_config(" NOTE ", '1', true) = '1'");
 }
 
+void sql_json_write_settings(struct sql_writer *w)
+{
+    hs_buf_add_lit(w->out, "pg_catalog.current_setting('response.headers', true), "
+                           "pg_catalog.current_setting('response.status', true)");
+}
+
+/* SELECT j."a", j."b" FROM ...; with a filter by a name that it can be written for. */
+static void write_chosen(struct sql_writer *w, const struct tree_json_write *write)
+{
+    struct sql_source rows = {.alias = 0};
+    bool tells = sql_json_write_tells(write);
+
+    hs_buf_add_lit(w->out, ") SELECT ");
+    write_columns(w, write->columns, write->n_columns, "j.");
+    hs_buf_add_lit(w->out, " FROM ");
+    write_records(w, write);
+    if (tells)
+        hs_buf_add_lit(w->out, " WHERE pg_catalog.set_config(" NOTE ", '', true) = ''");
+    if (!write->where)
+        return;
+    rows.alias = ++w->n_aliases;
+    hs_buf_add(w->out, tells ? HS_STR(" AND EXISTS (SELECT FROM (SELECT ")
+                             : HS_STR(" WHERE EXISTS (SELECT FROM (SELECT "));
+    write_columns(w, write->columns, write->n_columns, "j.");
+    hs_buf_add_lit(w->out, ") t");
+    hs_buf_add_u64(w->out, rows.alias);
+    sql_where(w, rows, write->where);
+    hs_buf_add_char(w->out, ')');
+}
+
 static void write_insert(struct sql_writer *w, const struct tree_json_write *write)
 {
     hs_buf_add_lit(w->out, "INSERT INTO ");
@@ -163,12 +193,7 @@ static void write_insert(struct sql_writer *w, const struct tree_json_write *wri
     if (write->n_columns) {
         hs_buf_add_lit(w->out, " (");
         write_columns(w, write->columns, write->n_columns, "");
-        hs_buf_add_lit(w->out, ") SELECT ");
-        write_columns(w, write->columns, write->n_columns, "j.");
-        hs_buf_add_lit(w->out, " FROM ");
-        write_records(w, write);
-        if (sql_json_write_tells(write))
-            hs_buf_add_lit(w->out, " WHERE pg_catalog.set_config(" NOTE ", '', true) = ''");
+        write_chosen(w, write);
     } else if (write->is_array) {
         hs_buf_add_lit(w->out, " SELECT FROM pg_catalog.json_array_elements(");
         sql_param_cast(w, sql_param(w, write->json), HS_STR("pg_catalog.json"));

@@ -231,6 +231,24 @@ static void write_order_values(const struct wide *s, struct sql_source from, boo
     }
 }
 
+/* What a write says beside its rows; inserted: whether a row is new, p == NULL: as its RETURNING has it. */
+static void write_said(const struct wide *s, struct hs_str inserted)
+{
+    struct hs_buf *out = s->w->out;
+
+    if (s->st->has_inserted) {
+        hs_buf_add(out, s->outputs.n ? HS_STR(", ") : HS_STR(""));
+        if (inserted.p)
+            hs_buf_add(out, inserted);
+        else
+            sql_json_write_inserted(s->w);
+    }
+    if (s->st->has_settings) {
+        hs_buf_add(out, s->outputs.n || s->st->has_inserted ? HS_STR(", ") : HS_STR(""));
+        sql_json_write_settings(s->w);
+    }
+}
+
 /* is_inside: of the groups that are counted. */
 static void write_plain(const struct wide *s, bool is_inside)
 {
@@ -244,8 +262,8 @@ static void write_plain(const struct wide *s, bool is_inside)
     if (is_inside) {
         hs_buf_add_lit(w->out, ", true AS m");
         write_order_values(s, from, /* with_columns= */ true);
-    } else if (s->st->has_inserted) {
-        hs_buf_add(w->out, s->outputs.n ? HS_STR(", t0.i") : HS_STR("t0.i"));
+    } else {
+        write_said(s, HS_STR("t0.i"));
     }
     hs_buf_add_lit(w->out, " FROM ");
     write_base(s);
@@ -348,14 +366,10 @@ static hs_status write_direct(const struct wide *s, struct hs_err *reterr)
 
     if (status)
         return status;
-    if (s->outputs.n || s->st->has_inserted)
+    if (s->outputs.n || s->st->has_inserted || s->st->has_settings)
         hs_buf_add_lit(s->w->out, " RETURNING ");
     sql_outputs_write(s->w, from, s->tree, /* is_flat= */ true, &s->outputs, SQL_UNNAMED);
-    if (s->st->has_inserted) {
-        if (s->outputs.n)
-            hs_buf_add_lit(s->w->out, ", ");
-        sql_json_write_inserted(s->w);
-    }
+    write_said(s, HS_STR_NULL);
     return HS_OK;
 }
 
@@ -389,6 +403,8 @@ static bool describe(const struct wide *s)
     }
     if (s->st->has_inserted)
         s->st->inserted_column = n++;
+    if (s->st->has_settings)
+        s->st->settings_column = n;
     return true;
 }
 
@@ -427,6 +443,7 @@ static void choose_shape(struct wide *s)
     s->st->has_count = is_cut && tree->count != TREE_COUNT_NONE;
     s->st->count_kind = sql_count_how(tree);
     s->st->has_inserted = tree->write && sql_json_write_tells(tree->write) && !tree->is_grouped;
+    s->st->has_settings = tree->write && tree->write->with_settings && !tree->is_grouped;
     s->is_source = tree->write || (tree->call && s->st->has_count);
     s->is_page = s->st->has_count ||
                  (is_cut && !tree->is_grouped && has_joins(tree) && !is_order_quick(tree));

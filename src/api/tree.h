@@ -300,7 +300,8 @@ struct tree_json_write {
     enum tree_conflict conflict;
     const struct pg_column *const *conflict_columns;
     size_t n_conflict_columns;
-    struct tree_node *where; /* UPDATE, DELETE; INSERT: none */
+    struct tree_node *where; /* UPDATE, DELETE: of the rows; INSERT: of what the JSON holds, by its columns */
+    bool with_settings; /* its rows also tell response.headers and response.status, which triggers may set */
     struct tree_order *order; /* UPDATE, DELETE with a limit: which rows; n_order 0 = any */
     size_t n_order;
     bool has_limit;

@@ -13,6 +13,7 @@
 #include "cmd/cmd.h"
 #include "cmd/named.h"
 #include "cmd/reference.h"
+#include "cmd/serve.h"
 
 enum { OUTPUT_MAX = 16 << 20 };
 
@@ -116,8 +117,13 @@ static int check_named(const struct conf *conf)
 static int check(const struct conf *conf)
 {
     struct hs_buf out;
+    struct hs_err err;
     int code = check_named(conf);
 
+    if (!code && serve_auth_check(conf, &err)) {
+        cmd_complain(&err);
+        code = CMD_USAGE;
+    }
     if (code)
         return code;
     hs_buf_init(&out, OUTPUT_MAX);

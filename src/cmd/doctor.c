@@ -3,11 +3,12 @@
  * `hasten doctor`: what stands between a database and the coherent cache, and the SQL that mends it.
  *
  * Exit codes: 0 nothing costs the cache (there may be advice), 1 something does or the database could not be
- * asked, 2 asked wrongly. The words come from pg/diagnose; here is only their form.
+ * asked, 2 asked wrongly. The words come from pg/diagnose and doctor_named.c; here is only their form.
  */
 #include <stdio.h>
 
 #include "cmd/cmd.h"
+#include "cmd/named.h"
 #include "core/json.h"
 #include "pg/diagnose.h"
 
@@ -101,7 +102,7 @@ static int examine(const struct conf *conf, bool is_json)
     hs_buf_init(&d.out, OUTPUT_MAX);
     if (is_json)
         hs_buf_add_lit(&d.out, "{\"findings\":[");
-    if (pg_diagnose(&setup, take, &d, &n_checks, &err)) {
+    if (pg_diagnose(&setup, take, &d, &n_checks, &err) || cmd_named_examine(conf, take, &d, &err)) {
         hs_buf_fini(&d.out);
         cmd_complain(&err);
         return err.status == HS_E_CONFIG ? CMD_USAGE : CMD_FAILED;

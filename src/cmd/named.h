@@ -7,6 +7,7 @@
 
 #include "api/named.h"
 #include "conf/conf.h"
+#include "pg/diagnose.h"
 
 enum {
     CMD_NAMED_BYTES_MAX = 512 << 20
@@ -20,5 +21,12 @@ enum {
 hs_status cmd_named_read(const struct conf *conf, struct hs_arena *arena,
                          struct named_source **ret_sources, size_t *ret_n, struct hs_err *reterr)
     hs_must_check;
+
+/*
+ * Reads the catalog and the files as `hasten serve` would, and tells of each query that cannot be run or whose
+ * answers cannot be kept (doctor_named.c). Blocking. errors: those of pg_catalog_read() and api_model_new()
+ */
+hs_status cmd_named_examine(const struct conf *conf, pg_finding_f *found, void *arg,
+                            struct hs_err *reterr) hs_must_check;
 
 #endif

@@ -25,4 +25,7 @@ struct serve_hooks {
  */
 int serve_run(const struct conf *conf, const struct serve_hooks *hooks);
 
+/* serve_auth.c: keys, roles' path and API keys, as far as the configuration alone tells. errors HS_E_CONFIG, HS_E_MEMORY */
+hs_status serve_auth_check(const struct conf *conf, struct hs_err *reterr) hs_must_check;
+
 #endif

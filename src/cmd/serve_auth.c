@@ -9,11 +9,9 @@
 #include "core/audit.h"
 #include "net/fetch.h"
 
-hs_status serve_auth_new(struct serve_worker *w, const struct conf *conf,
-                         struct edge_auth **ret_auth, struct hs_err *reterr)
+static void fill(const struct conf *conf, struct edge_auth_setup *to)
 {
-    hs_status status;
-    const struct edge_auth_setup setup = {
+    *to = (struct edge_auth_setup){
         .roles = conf->auth_roles.v,
         .n_roles = conf->auth_roles.n,
         .anonymous_role = conf->auth_anonymous_role,
@@ -34,13 +32,33 @@ hs_status serve_auth_new(struct serve_worker *w, const struct conf *conf,
         .clock_skew = conf->auth_jwt_clock_skew,
         .token_max = conf->auth_jwt_max,
         .cache_max = conf->auth_jwt_cache,
-        .metrics = w->metrics,
-        .logout = conf->auth_logout_max ? &w->logout : NULL,
         .wall = hs_wall_now,
-        .key_missed = serve_keys_missed,
-        .ctx = w->serve,
     };
+}
 
+hs_status serve_auth_check(const struct conf *conf, struct hs_err *reterr)
+{
+    struct edge_auth_setup setup;
+    struct edge_auth *auth = NULL;
+    hs_status status;
+
+    fill(conf, &setup);
+    status = edge_auth_new(&setup, &auth, reterr);
+    edge_auth_free(auth);
+    return status;
+}
+
+hs_status serve_auth_new(struct serve_worker *w, const struct conf *conf,
+                         struct edge_auth **ret_auth, struct hs_err *reterr)
+{
+    struct edge_auth_setup setup;
+    hs_status status;
+
+    fill(conf, &setup);
+    setup.metrics = w->metrics;
+    setup.logout = conf->auth_logout_max ? &w->logout : NULL;
+    setup.key_missed = serve_keys_missed;
+    setup.ctx = w->serve;
     status = edge_auth_new(&setup, ret_auth, reterr);
     if (status || !setup.has_jwks)
         return status;

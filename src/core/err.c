@@ -5,6 +5,7 @@
 #include "core/err.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "core/buf.h"
@@ -27,6 +28,9 @@ void hs_err_clear(struct hs_err *err)
 {
     err->status = HS_OK;
     err->http = 0;
+    err->what_whole = 0;
+    err->why_whole = 0;
+    err->hint_whole = 0;
     err->reason = 0;
     err->sqlstate[0] = '\0';
     err->what[0] = '\0';
@@ -34,18 +38,89 @@ void hs_err_clear(struct hs_err *err)
     err->hint[0] = '\0';
 }
 
+/* ---- texts that were cut ---- */
+
+enum { WHOLES = 8 };
+
+/*
+ * Few errors are that long, and those are told soon after: each thread remembers the last ones. A ticket names its
+ * thread and its turn, so that an error which outlives them, or goes to another thread, finds nothing.
+ */
+static _Thread_local struct {
+    uint32_t thread; /* 0 = no text yet */
+    uint32_t turn;
+    struct {
+        hs_err_whole ticket;
+        size_t n;
+        char p[HS_ERR_WHOLE_MAX];
+    } of[WHOLES];
+} wholes;
+
+static atomic_uint threads;
+
+/* Not inline: rare, and GCC 12 would lose sight of a format that both use. */
+static __attribute__((noinline)) hs_printf_like(1, 0) hs_err_whole
+    remember(const char *fmt, va_list args)
+{
+    size_t at = wholes.turn % WHOLES;
+    int n = vsnprintf(wholes.of[at].p, HS_ERR_WHOLE_MAX, fmt, args);
+
+    if (n < 0)
+        return 0;
+    if (!wholes.thread)
+        wholes.thread = atomic_fetch_add(&threads, 1) + 1;
+    wholes.of[at].n = n < HS_ERR_WHOLE_MAX
+                          ? (size_t)n
+                          : hs_str_utf8_cut(hs_strn(wholes.of[at].p, HS_ERR_WHOLE_MAX - 1),
+                                            HS_ERR_WHOLE_MAX - 1);
+    wholes.of[at].ticket = (hs_err_whole)wholes.thread << 32 | ++wholes.turn;
+    return wholes.of[at].ticket;
+}
+
+static struct hs_str recall(hs_err_whole ticket, const char *cut)
+{
+    size_t at = ((uint32_t)ticket - 1) % WHOLES;
+
+    return ticket && wholes.of[at].ticket == ticket ? hs_strn(wholes.of[at].p, wholes.of[at].n)
+                                                    : hs_str(cut);
+}
+
+struct hs_str hs_err_what(const struct hs_err *err)
+{
+    return recall(err->what_whole, err->what);
+}
+
+struct hs_str hs_err_details(const struct hs_err *err)
+{
+    return recall(err->why_whole, err->why);
+}
+
+struct hs_str hs_err_own_hint(const struct hs_err *err)
+{
+    return recall(err->hint_whole, err->hint);
+}
+
+/* ---- filling ---- */
+
 _Static_assert(HS_ERR_WHAT == HS_ERR_WHY && HS_ERR_WHY == HS_ERR_HINT, "one size for print_cut");
 
 struct text {
+    hs_err_whole whole;
     char p[HS_ERR_WHAT];
 };
 
 /* By value: the arguments may be texts of the very error that is being filled. */
 static hs_printf_like(1, 0) struct text print_cut(const char *fmt, va_list args)
 {
-    struct text text;
-    int n = vsnprintf(text.p, sizeof(text.p), fmt, args);
+    struct text text = {.whole = 0};
+    va_list again;
+    int n;
 
+    va_copy(again, args);
+    n = vsnprintf(text.p, sizeof(text.p), fmt, args);
+    if (n >= (int)sizeof(text.p))
+        text.whole = remember(fmt, again);
+    va_end(again);
     if (n < 0)
         text.p[0] = '\0';
     else if ((size_t)n >= sizeof(text.p))
@@ -67,14 +142,17 @@ hs_status hs_fail(struct hs_err *reterr, hs_status status, const char *fmt, ...)
     hs_err_clear(reterr);
     reterr->status = status;
     memcpy(reterr->what, text.p, sizeof(text.p));
+    reterr->what_whole = text.whole;
     return status;
 }
 
-static hs_printf_like(2, 0) void fill_field(char *field, const char *fmt, va_list args)
+static hs_printf_like(3, 0) void fill_field(char *field, hs_err_whole *whole, const char *fmt,
+                                            va_list args)
 {
     struct text text = print_cut(fmt, args);
 
     memcpy(field, text.p, sizeof(text.p));
+    *whole = text.whole;
 }
 
 void hs_err_why(struct hs_err *reterr, const char *fmt, ...)
@@ -83,7 +161,7 @@ void hs_err_why(struct hs_err *reterr, const char *fmt, ...)
 
     va_start(args, fmt);
     if (reterr)
-        fill_field(reterr->why, fmt, args);
+        fill_field(reterr->why, &reterr->why_whole, fmt, args);
     va_end(args);
 }
 
@@ -93,7 +171,7 @@ void hs_err_hint(struct hs_err *reterr, const char *fmt, ...)
 
     va_start(args, fmt);
     if (reterr)
-        fill_field(reterr->hint, fmt, args);
+        fill_field(reterr->hint, &reterr->hint_whole, fmt, args);
     va_end(args);
 }
 

@@ -5,8 +5,8 @@
  * A function that can fail returns hs_status (HS_OK = 0) and takes `struct hs_err *reterr` last. The
  * error is filled once, where the fault is seen: what happened, why, and what to do, in the form of the
  * PostgreSQL manual's "Error Message Style Guide". Its texts live in the struct itself, so that no
- * error can be lost for want of memory; longer texts are cut with "...". reterr may be NULL where the
- * caller only wants the status. Only boundaries log.
+ * error can be lost for want of memory; longer texts are cut with "...", and for a while the thread that
+ * filled it remembers them whole. reterr may be NULL where the caller only wants the status. Only boundaries log.
  */
 #ifndef CORE_ERR_H
 #define CORE_ERR_H
@@ -21,6 +21,10 @@ typedef enum hs_status {
     HS_STATUS_COUNT
 } hs_status;
 
+/* Of a text that was cut: where it is remembered whole; 0 = it was not cut. */
+typedef uint64_t hs_err_whole;
+
+enum { HS_ERR_WHOLE_MAX = 8192 }; /* bytes that are remembered of one text */
 enum { HS_ERR_WHAT = 320, HS_ERR_WHY = 320, HS_ERR_HINT = 320 };
 
 struct hs_err {
@@ -28,6 +32,9 @@ struct hs_err {
     unsigned short http;    /* 0 = that of the status */
     unsigned short reason;  /* finer than the status, numbered by whoever fails so; 0 = none */
     char sqlstate[6];       /* "" if PostgreSQL did not say it */
+    hs_err_whole what_whole;
+    hs_err_whole why_whole;
+    hs_err_whole hint_whole;
     char what[HS_ERR_WHAT]; /* one sentence for a person */
     char why[HS_ERR_WHY];   /* details, may be "" */
     char hint[HS_ERR_HINT]; /* what to do, may be "" (then the status's default) */
@@ -62,6 +69,15 @@ static inline hs_status hs_fail_memory(struct hs_err *reterr)
 unsigned hs_err_http(const struct hs_err *err);
 const char *hs_err_code(const struct hs_err *err);
 const char *hs_err_hint_text(const struct hs_err *err);
+
+/*
+ * The texts, whole while the calling thread has filled few others that were so long since; else as they stand in
+ * the error. They live until it fills another.
+ */
+struct hs_str hs_err_what(const struct hs_err *err);
+struct hs_str hs_err_details(const struct hs_err *err);
+/* Without the status's default. */
+struct hs_str hs_err_own_hint(const struct hs_err *err);
 
 struct hs_buf;
 /* Appends {"code","message","details","hint"}; empty details and hint are null. with_why: details too. */

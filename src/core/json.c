@@ -97,6 +97,11 @@ void hs_json_text(struct hs_buf *out, struct hs_str s)
     hs_buf_add_char(out, '"');
 }
 
+void hs_json_piece(struct hs_buf *out, struct hs_str s)
+{
+    add_escaped(out, s);
+}
+
 static size_t valid_prefix(struct hs_str s)
 {
     size_t n = 0;

@@ -16,5 +16,7 @@ void hs_json_string(struct hs_buf *out, struct hs_str s);
 
 /* The same for text known to be UTF-8 (PostgreSQL's, with client_encoding UTF8): no check. */
 void hs_json_text(struct hs_buf *out, struct hs_str s);
+/* The same without the quotes, for a string that is written in pieces. */
+void hs_json_piece(struct hs_buf *out, struct hs_str s);
 
 #endif

@@ -329,13 +329,20 @@ void edge_auth_forget(struct edge_auth *auth, const unsigned char id[static EDGE
 
 /* ---- the step ---- */
 
+/* A request within a request that shows nothing of its own is its parent's owner's, however that one came in. */
 static hs_status identify_request(struct edge_auth *auth, struct http_req *req,
                                   struct hs_err *reterr)
 {
     struct credential c;
     hs_status status = read_credential(auth, req, &c, reterr);
 
-    return status ? status : identify(auth, &c, &req->identity, reterr);
+    if (status)
+        return status;
+    if (c.show == SHOW_NOTHING && req->parent && req->parent->identity) {
+        req->identity = hs_identity_ref(req->parent->identity);
+        return HS_OK;
+    }
+    return identify(auth, &c, &req->identity, reterr);
 }
 
 static hs_status check_body(const struct http_req *req, struct hs_err *reterr)

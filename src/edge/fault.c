@@ -6,6 +6,7 @@ const char *edge_fault_name(enum edge_fault fault)
     static const char *const names[EDGE_FAULTS] = {
         [EDGE_FAULT_NONE] = "",
         [EDGE_FAULT_ANONYMOUS] = "anonymous",
+        [EDGE_FAULT_UNCONFIGURED] = "no_keys",
         [EDGE_FAULT_SCHEME] = "scheme",
         [EDGE_FAULT_EMPTY] = "empty",
         [EDGE_FAULT_LENGTH] = "length",

@@ -197,12 +197,27 @@ static hs_status check_signature(const struct edge_jwt_rules *rules, const struc
     /* The set may have moved on: whoever asks for it again is told so by this fault. */
     if (header->alg != NET_ALG_NONE && rules->jwks && header->kid.p && !tries.has_kid)
         return refuse(reterr, EDGE_FAULT_KEY, "No key that is known here has its \"kid\".");
+    if (!rules->jwks && (!rules->keys || !rules->keys->n))
+        return refuse(reterr, EDGE_FAULT_UNCONFIGURED, "There is no key for any \"alg\" here.");
     if (!tries.has_alg)
         return refuse(reterr, EDGE_FAULT_ALGORITHM,
                       "Its \"alg\" is not one that is accepted here.");
     if (tries.n == 0)
         return refuse(reterr, EDGE_FAULT_KEY, "No key that is known here has its \"kid\".");
     return refuse(reterr, EDGE_FAULT_SIGNATURE, "Its signature does not match.");
+}
+
+/* Not three segments, or an empty one among them. */
+static hs_status refuse_form(struct hs_str token, struct hs_err *reterr)
+{
+    unsigned parts = 1;
+
+    for (size_t i = 0; i < token.n && parts < UINT8_MAX; i++)
+        parts += token.p[i] == '.';
+    (void)refuse(reterr, parts == 3 ? EDGE_FAULT_ENCODING : EDGE_FAULT_PARTS,
+                 "It does not have the form header.payload.signature.");
+    reterr->reason = (unsigned short)(reterr->reason | parts << 8);
+    return HS_E_BAD_TOKEN;
 }
 
 hs_status edge_jwt_verify(const struct edge_jwt_rules *rules, struct hs_str token,
@@ -221,8 +236,7 @@ hs_status edge_jwt_verify(const struct edge_jwt_rules *rules, struct hs_str toke
     if (token.n > rules->token_max)
         return refuse(reterr, EDGE_FAULT_LENGTH, "It is longer than auth.jwt.max.");
     if (token.n < signed_text.n + 2 || !header.n || !payload.n || hs_str_find(rest, '.') < rest.n)
-        return refuse(reterr, EDGE_FAULT_PARTS,
-                      "It does not have the form header.payload.signature.");
+        return refuse_form(token, reterr);
     hs_buf_clear(scratch);
     if (!hs_buf_room(scratch, token.n))
         return hs_fail_memory(reterr);

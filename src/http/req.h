@@ -80,6 +80,7 @@ struct http_req {
     const char *denied;
     struct hs_str path_rest; /* what follows the matched route's prefix, without its '/' */
     struct hs_str host;      /* p == NULL if there is none (HTTP/1.0) */
+    const struct http_req *parent; /* of a request within a request; else NULL */
     void *scope; /* of a request within a request: what its parent shares with it (http/sub.h); else NULL */
     http_tell_f *tell;       /* set by the router; NULL = hasten's own form */
     struct hs_str extra_headers; /* complete lines for whatever answer it gets; set by a step */

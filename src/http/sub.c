@@ -133,6 +133,7 @@ static void adopt(struct http_call *call, const struct http_sub *sub)
 {
     if (sub->parent) {
         call->req.is_gone = sub->parent->is_gone;
+        call->req.parent = sub->parent;
         hs_list_append(&http_call_of(sub->parent)->subs, &call->node);
     } else {
         call->req.identity = hs_identity_ref(sub->identity);

@@ -5,7 +5,8 @@
  *
  * Of itself  A server may ask itself, for nobody's client: then there is no parent, and the request says as whom
  *            it is asked; the auth step takes that as it is.
- * Who asks   the parent's Authorization, unless the sub-request has one of its own. Host, client and trace
+ * Who asks   the parent's Authorization, unless the sub-request has one of its own; what else the parent may have
+ *            shown of itself is the auth step's to look up there (req->parent). Host, client and trace
  *            are the parent's; the span is its own. No other header of the parent is passed on.
  * Counts     by its own route in the metrics, like any request. The access log has the parent's line only.
  * Promises   done() is called exactly once, perhaps from inside http_sub_run(): whatever goes wrong becomes

@@ -25,7 +25,7 @@ hs_status rest_write_rows(const struct rest_request *q, const struct pg_rows *ro
                           struct hs_buf *out, struct hs_err *reterr)
 {
     const struct api_request *r = &q->r;
-    const struct api_rows_opts opts = {.omit_nulls = q->media.is_stripped};
+    const struct api_rows_opts opts = {.omit_nulls = q->media.is_stripped, .layers = q->layers};
     hs_status status = HS_OK;
 
     if (q->media.kind == REST_MEDIA_CSV) {
@@ -71,18 +71,31 @@ struct counted {
     uint64_t total;
 };
 
+/* The rows of a statement with layers, to-many ones set apart. errors HS_E_MEMORY */
+static hs_status read_layers(struct rest_request *q, const struct pg_rows *rows,
+                             struct hs_err *reterr)
+{
+    const struct api_request *r = &q->r;
+
+    if (!r->statement->has_layers)
+        return HS_OK;
+    return api_layers_read(rows, rest_count_rows(q, rows), r->columns, r->n_columns,
+                           r->statement->number_column, r->req->arena, &q->layers, reterr);
+}
+
 static struct counted count_rows(const struct rest_request *q, const struct pg_rows *rows)
 {
     const struct sql_statement *statement = q->r.statement;
     bool is_counted = q->r.ask.tree.count != TREE_COUNT_NONE;
-    struct counted c = {.n = rest_count_rows(q, rows)};
+    struct counted c = {.n = q->layers ? api_layers_count(q->layers) : rest_count_rows(q, rows)};
+    size_t first = q->layers && c.n ? api_layers_row(q->layers, 0) : 0;
     uint64_t exact = c.n; /* counted, but nothing is cut off: there are as many as rows */
 
     c.has_total = q->prefer.count != REST_COUNT_UNSAID;
     if (statement->has_count && c.n) {
-        c.has_total = hs_str_to_u64(pg_rows_value(rows, 0, statement->count_column), &exact);
+        c.has_total = hs_str_to_u64(pg_rows_value(rows, first, statement->count_column), &exact);
         /* The number stands alone where there is no row. */
-        if (!pg_rows_value(rows, 0, statement->row_column).p)
+        if (!pg_rows_value(rows, first, statement->row_column).p)
             c.n = 0;
     }
     c.total = rest_count_total(q, is_counted ? &exact : NULL);
@@ -97,13 +110,25 @@ static hs_status fail_range(const struct rest_request *q, uint64_t total, struct
     return HS_E_PGRST103;
 }
 
+static bool says_vary(struct hs_str lines)
+{
+    while (lines.n) {
+        struct hs_str line = hs_str_cut(&lines, '\n');
+
+        if (hs_str_ieq(hs_str_cut(&line, ':'), HS_STR("vary")))
+            return true;
+    }
+    return false;
+}
+
 void rest_reply_alone(struct rest_request *q, struct http_reply reply, const struct hs_buf *out)
 {
     struct api_hold *hold = q->r.hold;
 
     api_kept_fail(&q->r, /* is_unfit= */ true);
-    reply.headers = hs_arena_printf(q->r.req->arena, "Vary: %.*s\r\n%.*s", HS_FMT(VARY),
-                                    HS_FMT(reply.headers));
+    if (!says_vary(reply.headers))
+        reply.headers = hs_arena_printf(q->r.req->arena, "Vary: %.*s\r\n%.*s", HS_FMT(VARY),
+                                        HS_FMT(reply.headers));
     reply.body = hs_buf_str(out);
     if (hs_buf_failed(out))
         api_reply_failed(q->r.req, out);
@@ -131,7 +156,7 @@ static void say_anyway(struct http_req *req, struct hs_str headers)
                                          HS_FMT(headers));
 }
 
-void rest_answer_rows(struct rest_request *q, const struct pg_rows *rows)
+static void answer_rows(struct rest_request *q, const struct pg_rows *rows)
 {
     struct counted c = count_rows(q, rows);
     const uint64_t *total = c.has_total ? &c.total : NULL;
@@ -162,4 +187,14 @@ void rest_answer_rows(struct rest_request *q, const struct pg_rows *rows)
         rest_fail(q, &err);
     else
         rest_reply_alone(q, reply, out);
+}
+
+void rest_answer_rows(struct rest_request *q, const struct pg_rows *rows)
+{
+    struct hs_err err;
+
+    if (read_layers(q, rows, &err))
+        rest_fail(q, &err);
+    else
+        answer_rows(q, rows);
 }

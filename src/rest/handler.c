@@ -11,11 +11,12 @@
 
 /* ---- the words that decide how an answer looks ---- */
 
-static char letter_of(const struct http_header *h)
+/* Range is for GET only (RFC 9110, 14.2). */
+static char letter_of(const struct http_req *req, const struct http_header *h)
 {
     switch (h->name.n) {
     case 5:
-        return hs_str_ieq(h->name, HS_STR("range")) ? 'R' : '\0';
+        return req->method == HTTP_GET && hs_str_ieq(h->name, HS_STR("range")) ? 'R' : '\0';
     case 6:
         if (hs_str_ieq(h->name, HS_STR("accept")))
             return 'A';
@@ -35,13 +36,13 @@ static struct hs_str join_words(const struct http_req *req)
     char *at;
 
     for (size_t i = 0; i < req->n_headers; i++)
-        n += letter_of(&req->headers[i]) ? req->headers[i].value.n + 2 : 0;
+        n += letter_of(req, &req->headers[i]) ? req->headers[i].value.n + 2 : 0;
     if (!n)
         return HS_STR("");
     to = at = hs_arena_alloc(req->arena, n);
     for (size_t i = 0; to && i < req->n_headers; i++) {
         const struct http_header *h = &req->headers[i];
-        char letter = letter_of(h);
+        char letter = letter_of(req, h);
 
         if (!letter)
             continue;
@@ -114,6 +115,7 @@ static hs_status start_relation(struct rest_request *q, struct hs_str name, stru
     case HTTP_PUT:
     case HTTP_PATCH:
     case HTTP_DELETE:
+        return rest_change_start(q, reterr);
     case HTTP_OTHER:
         break;
     }
@@ -137,6 +139,8 @@ static hs_status decode(const struct rest_request *q, struct hs_str segment,
 
 static hs_status start_root(struct rest_request *q, struct hs_err *reterr)
 {
+    hs_status status;
+
     if (q->site->rules.openapi == REST_OPENAPI_OFF)
         return hs_fail(reterr, HS_E_PGRST126, "Root endpoint metadata is disabled");
     q->r.req->route = q->site->route_root;
@@ -144,7 +148,10 @@ static hs_status start_root(struct rest_request *q, struct hs_err *reterr)
         rest_reply_allow(q, HS_STR("OPTIONS,GET,HEAD"));
         return HS_OK;
     }
-    return fail_path(reterr);
+    if (!(q->r.req->method & (HTTP_GET | HTTP_HEAD)))
+        return fail_path(reterr);
+    status = choose_schema(q, reterr);
+    return status ? status : rest_root_start(q, reterr);
 }
 
 static hs_status start_path(struct rest_request *q, struct hs_err *reterr)

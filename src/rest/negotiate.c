@@ -5,8 +5,13 @@
 #include "rest/request.h"
 
 /* false: nobody makes that. */
-static bool take(const struct rest_request *q, struct rest_media *media)
+static bool take(struct rest_request *q, struct rest_media *media)
 {
+    bool is_vendored = media->kind == REST_MEDIA_OBJECT ||
+                       media->kind == REST_MEDIA_ARRAY_STRIPPED || media->kind == REST_MEDIA_PLAN;
+
+    if (!is_vendored && rest_take_handler(q, media))
+        return true;
     switch (media->kind) {
     case REST_MEDIA_ANY:
         *media = (struct rest_media){.kind = REST_MEDIA_JSON};
@@ -35,7 +40,9 @@ hs_status rest_choose_media(struct rest_request *q, struct hs_err *reterr)
     struct hs_str accept = http_req_header(q->r.req, HS_STR("accept"));
     struct rest_accept *types;
 
-    if (hs_likely(!accept.p || hs_str_is(accept, "*/*") || hs_str_is(accept, "application/json"))) {
+    q->handler = NULL;
+    if (hs_likely(!q->site->catalog->n_media_handlers) &&
+        (!accept.p || hs_str_is(accept, "*/*") || hs_str_is(accept, "application/json"))) {
         q->media = (struct rest_media){.kind = REST_MEDIA_JSON};
         return HS_OK;
     }

@@ -25,19 +25,48 @@ static void on_done(struct pg_query *query, const struct pg_rows *rows, const st
     q->r.req->pg_us += hs_now_us() - q->r.submitted_at;
     if (!err && q->media.kind == REST_MEDIA_PLAN)
         rest_answer_plan(q, rows);
+    else if (!err && q->handler)
+        rest_answer_aggregate(q, rows);
     else if (!err)
         rest_answer_rows(q, rows);
     else if (!api_kept_stale(&q->r, err))
         rest_fail(q, err);
 }
 
-/* Could anything that the statement runs look at the request? */
+/* Could anything that the statement runs look at the request, or say something of the answer? */
+static bool calls_in_where(const struct tree_node *node)
+{
+    if (!node)
+        return false;
+    if (node->kind == TREE_COMPARE)
+        return node->made && node->made->function;
+    for (const struct tree_node *child = node->first; child; child = child->next) {
+        if (calls_in_where(child))
+            return true;
+    }
+    return false;
+}
+
+static bool calls_functions(const struct tree_select *tree)
+{
+    for (size_t i = 0; i < tree->n_fields; i++) {
+        if (tree->fields[i]->value && tree->fields[i]->value->function)
+            return true;
+    }
+    for (size_t i = 0; i < tree->n_order; i++) {
+        if (tree->order[i].made && tree->order[i].made->function)
+            return true;
+    }
+    return calls_in_where(tree->where);
+}
+
 static bool is_known(const struct tree_select *tree)
 {
-    if (!tree->relation->depend.is_known || tree->call)
+    if (!tree->relation->depend.is_known || tree->call || calls_functions(tree))
         return false;
     for (const struct tree_embed *e = tree->embeds; e; e = e->next) {
-        if (e->join->function || !is_known(e->select))
+        if (e->join->function || (e->join->via && !e->join->via->depend.is_known) ||
+            !is_known(e->select))
             return false;
     }
     return true;
@@ -91,13 +120,17 @@ static hs_status submit(struct rest_request *q, const char *const *key, const ch
     r->submitted_at = hs_now_us();
     if (!r->form.p)
         return hs_fail_memory(reterr);
-    if (!is_all_known || rest_wants_prelude(q))
+    if (q->handler)
+        status = rest_aggregate(q, reterr);
+    is_all_known = is_all_known && !q->handler;
+    if (!status && (!is_all_known || rest_wants_prelude(q)))
         status = rest_prelude(q, reterr);
     if (!status && q->media.kind == REST_MEDIA_PLAN)
         status = rest_explain(q, reterr);
     else if (!status && (!is_all_known || q->site->pre_request.p))
         status = rest_ask_settings(q, reterr);
-    if (!status && (q->counting || q->site->pre_request.p || q->media.kind == REST_MEDIA_PLAN))
+    if (!status &&
+        (q->counting || q->site->pre_request.p || q->media.kind == REST_MEDIA_PLAN || q->handler))
         status = keep_nothing(q, reterr);
     return status ? status : api_kept_run(r->worker, r, key, rest_count_run, reterr);
 }
@@ -219,6 +252,10 @@ static hs_status run_tree(struct rest_request *q, struct hs_err *reterr)
     if (!statement)
         return hs_fail_memory(reterr);
     r->statement = statement;
+    /* A cell of CSV is a text of its own, which PostgreSQL makes. */
+    r->ask.tree.with_layers = q->media.kind != REST_MEDIA_CSV;
+    if (q->handler)
+        r->ask.tree.count = TREE_COUNT_NONE;
     api_canonical(&r->ask.tree, r->req->arena);
     status = sql_write(&r->ask.tree, /* with_order= */ false, &r->worker->scratch, r->req->arena,
                        statement, reterr);
@@ -253,7 +290,8 @@ hs_status rest_read_start(struct rest_request *q, struct hs_err *reterr)
     struct hs_str key = q->place->one.key && has_plain_headers(q->r.req) ? plain_key(q)
                                                                          : HS_STR_NULL;
 
-    if (key.p && rest_choose_media(q, NULL) == HS_OK && q->media.kind != REST_MEDIA_PLAN)
+    if (key.p && rest_choose_media(q, NULL) == HS_OK && q->media.kind != REST_MEDIA_PLAN &&
+        !q->handler)
         return start_one(q, key, reterr);
     return start_tree(q, reterr);
 }

@@ -23,6 +23,8 @@
 #include "rest/site.h"
 #include "rest/tell.h"
 
+struct rest_change;
+
 enum { REST_REQUEST_MAGIC = 0x52524551 };
 
 struct rest_request {
@@ -37,10 +39,13 @@ struct rest_request {
     struct rest_more more; /* of an error: what does not fit into it */
     struct rest_range range;
     struct rest_media media;
+    const struct pg_media_handler *handler; /* an aggregate that makes the body; NULL: none (custom.c) */
     struct rest_prefer prefer;
     struct hs_str applied; /* the line of Preference-Applied; empty: none */
+    struct rest_change *change; /* of a write; else NULL */
     struct pg_prelude prelude;
     bool has_settings; /* the last row of the result holds response.headers and response.status */
+    struct api_layers *layers; /* of the rows, where the statement has_layers; else NULL */
     struct rest_counting
         *counting; /* what the planner is asked for first; NULL: nothing (count.c) */
 };
@@ -54,12 +59,21 @@ static inline struct rest_request *rest_request_of(struct api_request *r)
 /* ---- ways to begin: on error nothing was answered, and the model is not released ---- */
 
 hs_status rest_read_start(struct rest_request *q, struct hs_err *reterr) hs_must_check;
+hs_status rest_change_start(struct rest_request *q, struct hs_err *reterr) hs_must_check;
 hs_status rest_options_start(struct rest_request *q, struct hs_err *reterr) hs_must_check;
+hs_status rest_root_start(struct rest_request *q, struct hs_err *reterr) hs_must_check;
 
 /* ---- parts of the way ---- */
 
 /* The first type of Accept that rows of a relation are told in. errors HS_E_PGRST107 */
 hs_status rest_choose_media(struct rest_request *q, struct hs_err *reterr) hs_must_check;
+
+/* Is the type one that an aggregate makes from the rows of the relation? Then q->handler is set, and *media. */
+bool rest_take_handler(struct rest_request *q, struct rest_media *media);
+/* The statement becomes a call of q->handler over its rows. errors HS_E_MEMORY */
+hs_status rest_aggregate(struct rest_request *q, struct hs_err *reterr) hs_must_check;
+/* A value as the body of an answer: bytea is its bytes. */
+void rest_add_text_or_bytes(struct hs_buf *out, const struct pg_type *type, struct hs_str text);
 
 /* The statement becomes an EXPLAIN of itself, as q->media says. errors HS_E_MEMORY */
 hs_status rest_explain(struct rest_request *q, struct hs_err *reterr) hs_must_check;
@@ -115,6 +129,8 @@ void rest_fail(struct rest_request *q, const struct hs_err *err);
 void rest_reply_alone(struct rest_request *q, struct http_reply reply, const struct hs_buf *out);
 /* Of OPTIONS. */
 void rest_reply_allow(struct rest_request *q, struct hs_str methods);
+/* What q->handler made. */
+void rest_answer_aggregate(struct rest_request *q, const struct pg_rows *rows);
 /* The lines of EXPLAIN. */
 void rest_answer_plan(struct rest_request *q, const struct pg_rows *rows);
 /* Rows of q->r.statement with q->r.columns, in q->media. */

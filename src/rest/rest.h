@@ -32,6 +32,8 @@ struct rest_rules {
     bool plan_enabled;
     bool aggregates_enabled;
     enum rest_openapi openapi;
+    bool openapi_security;
+    struct hs_str openapi_url; /* empty: what the request says */
     enum rest_tx_end tx_end;
     struct hs_str pre_request; /* empty: none */
     const struct hs_str *extra_search_path;

@@ -144,6 +144,7 @@ static hs_status build_site(struct build *b, struct hs_err *reterr)
     if (status)
         return status;
     site->rules.path = hs_arena_dup(&site->arena, site->rules.path);
+    site->rules.openapi_url = hs_arena_dup(&site->arena, site->rules.openapi_url);
     /* "/" and "/rest/v1": what follows begins with a slash. */
     if (hs_str_is(site->rules.path, "/"))
         site->rules.path = HS_STR("");
@@ -153,6 +154,10 @@ static hs_status build_site(struct build *b, struct hs_err *reterr)
         return hs_fail_memory(reterr);
     for (size_t i = 0; !status && i < site->catalog->n_relations; i++)
         status = build_place(b, i, reterr);
+    /* Texts of the configuration, which may end before the model: what is needed of them was copied. */
+    site->rules.pre_request = HS_STR_NULL;
+    site->rules.extra_search_path = site->rules.app_settings = NULL;
+    site->rules.n_extra_search_path = site->rules.n_app_settings = 0;
     site->route_root = hs_metric_route(site->rules.path.n ? site->rules.path : HS_STR("/"));
     if (!status && hs_arena_failed(&site->arena))
         status = hs_fail_memory(reterr);

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "core/json.h"
+#include "rest/fault.h"
 
 #define JSON_TYPE HS_STR("application/json; charset=utf-8")
 
@@ -142,25 +143,31 @@ static void write_told(const struct told *t, struct hs_buf *out)
     hs_buf_add_char(out, '}');
 }
 
-static struct hs_str text_or_null(const char *text)
+static struct hs_str text_or_null(struct hs_str text)
 {
-    return text[0] ? hs_str(text) : HS_STR_NULL;
+    return text.n ? text : HS_STR_NULL;
 }
 
 static struct told translate(const struct http_req *req, const struct hs_err *err, bool with_why)
 {
     const struct own *row = err->sqlstate[0] ? NULL : find_own(err->status);
     struct told t = {.code = hs_str(row ? row->code : hs_err_code(err)),
-                     .message = hs_str(row && row->message ? row->message : err->what),
-                     .details = with_why ? text_or_null(err->why) : HS_STR_NULL,
-                     .hint = text_or_null(err->hint),
+                     .message = row && row->message ? hs_str(row->message) : hs_err_what(err),
+                     .details = with_why ? text_or_null(hs_err_details(err)) : HS_STR_NULL,
+                     .hint = text_or_null(hs_err_own_hint(err)),
                      .http = row ? row->http : hs_err_http(err)};
+    struct rest_fault fault;
 
+    if (rest_fault_of(err, req->arena, &fault))
+        return (struct told){.code = hs_str(fault.code),
+                             .message = fault.message,
+                             .details = hs_str(fault.details),
+                             .http = fault.http};
     if (err->sqlstate[0])
         t.http = rest_sqlstate_http(t.code, t.message,
                                     req->identity && req->identity->is_anonymous);
     else if (!row)
-        t.hint = text_or_null(hs_err_hint_text(err));
+        t.hint = text_or_null(hs_str(hs_err_hint_text(err)));
     return t;
 }
 

@@ -121,6 +121,10 @@ test('what cannot be a key is refused at start, with the reason', async () => {
         assert.notEqual(code, 0, name);
         assert.match(stderr, reason);
         assert.ok(!stderr.includes(SECRET));
+        if (/file$|jwks$/.test(name)) continue;     // what lies outside of the configuration is looked at by serve alone
+        const checked = await hasten(['config', 'check', '--config', broken.configFile]);
+        assert.equal(checked.code, 2, name);
+        assert.match(checked.stderr, reason);
     }
 });
 
@@ -224,9 +228,16 @@ test('a set from a file is read again; a reload with a source that cannot be rea
         fs.writeFileSync(file, JSON.stringify({ keys: [b.jwk({ kid: 'b', alg: 'PS256' })] }));
         const token = sign(member(3), b.privateKey, { alg: 'PS256', header: { kid: 'b' } });
         await waitUntil(async () => (await server.get(WHERE, { token })).status === 200, { what: 'the new file' });
-        server.configure(exampleConfig(pg, { ...config, 'auth.jwt.jwks': 'http://127.0.0.1:1/' }));
-        server.signal('SIGHUP');
-        await server.waitLog('configuration refused');
+        const issuer = await jwksServer();
+        try {
+            for (const [source, reason] of [['http://127.0.0.1:1/', 'fetched'], [`${issuer.url}/long`, 'longer than 262144 bytes'], [`${issuer.url}/`, 'No key in it']]) {
+                server.configure(exampleConfig(pg, { ...config, 'auth.jwt.jwks': source }));
+                server.signal('SIGHUP');
+                await server.waitLog(new RegExp(`configuration refused.*${reason}`));
+            }
+        } finally {
+            await issuer.close();
+        }
         await assertIn(server, { token });
         const other = path.join(folder, 'other.json');
         fs.writeFileSync(other, JSON.stringify(a.jwk()));
@@ -304,6 +315,11 @@ test('API keys: made, shown in any of three headers, ended by their date or a re
             await assertIn(server, { headers });
             await assertIn(server, { headers });
         }
+        const batch = await server.get('/api/v1/batch', {
+            method: 'POST', headers: { 'x-api-key': one.key, 'content-type': 'application/json' },
+            body: JSON.stringify({ requests: [{ id: 'a', method: 'GET', path: WHERE }] }),
+        });
+        assert.match(batch.text, /"companyId":3/, 'a request of a batch is the key\'s, too');
         await assertOut(server, { headers: { 'x-api-key': old.key } });
         await assertOut(server, { headers: { 'x-api-key': `${one.key.slice(0, -1)}x` } });
         await assertOut(server, { headers: { 'x-api-key': '' } });

@@ -57,6 +57,7 @@ before(async () => {
         CREATE FUNCTION api.check_request() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
             IF current_setting('request.headers')::json->>'x-refuse' IS NOT NULL THEN
                 RAISE SQLSTATE 'PT418' USING MESSAGE = 'a teapot', HINT = 'ask for coffee elsewhere'; END IF; END $$;
+        CREATE FUNCTION api.colour(api.notes) RETURNS text LANGUAGE sql STABLE AS $$ SELECT current_setting('request.headers')::json->>'x-colour' $$;
         GRANT SELECT ON api.notes, api.marks, api.big, api.seen TO viewer, member;
         ANALYZE api.notes`);
     server = await Hasten.start(config({ 'rest.plan_enabled': true, 'rest.app_settings': ['app.settings.name: hasten'] }));
@@ -230,4 +231,20 @@ test('pages of other origins', async () => {
     const hit = await kept('notes?id=eq.8', { headers: asked });
     assert.equal(hit.headers.get('access-control-allow-origin'), '*');
     assert.equal((await rest('notes?id=eq.8')).headers.get('access-control-allow-origin'), null);
+});
+
+test('HEAD knows no Range, also where a GET with one was kept', async () => {
+    const path = 'notes?select=id&id=lt.20';
+    const headers = { range: '0-4' };
+    assert.equal((await kept(path, { headers })).headers.get('content-range'), '0-4/*');
+    assert.equal((await rest(path, { method: 'HEAD', headers })).headers.get('content-range'), '0-18/*');
+});
+
+test('a computed field sees the request, and its answer is not kept', async () => {
+    for (const colour of ['red', 'blue', 'blue']) {
+        const answer = await rest('notes?select=id,colour&id=eq.9', { headers: { 'x-colour': colour } });
+        assert.deepEqual(answer.body, [{ id: 9, colour }]);
+    }
+    const filtered = await rest('notes?select=id&colour=eq.red&id=eq.9', { headers: { 'x-colour': 'red' } });
+    assert.deepEqual(filtered.body, [{ id: 9 }]);
 });

@@ -86,6 +86,7 @@ export const DIFFERENCES = [
     { name: 'an empty token', since: '13.0.0', why: '`Bearer` without a token is `PGRST301`', shows: (d, at) => at.is.code === 'PGRST301' && /^Bearer ?$/.test(at.row[3]?.headers?.authorization ?? '') },
     { name: 'type of an error', since: '12.0.3', why: 'is JSON alone, also where one object was wanted',
         shows: (d) => d.what === 'header.content-type' && d.theirs === `${d.ours}, application/vnd.pgrst.object+json; charset=utf-8` },
+    { name: 'GET of functions that write', since: '13.0.5', why: 'OpenAPI has no GET of a volatile function', shows: (d) => d.what === 'openapi' && /^get \/rpc\//.test(d.theirs ?? '') },
     { name: 'hints', since: '14.6', why: 'only names that are 75 % alike are proposed',
         shows: (d, at) => d.what === 'error.hint' && d.ours === null && /^Perhaps you meant/.test(d.theirs ?? '') && /^PGRST20[02]$/.test(at.is.code) },
 

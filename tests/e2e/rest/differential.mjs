@@ -69,17 +69,16 @@ export function surprise([, , expected], answer) {
     return code === expected ? undefined : `code ${code} (status ${answer.status}), not ${expected}: ${answer.text.slice(0, 300)}`;
 }
 
-/** What of an OpenAPI document says what can be done: paths with methods, tables with typed columns. */
+/** What of an OpenAPI document says what can be done, line by line: methods of paths, typed columns of tables. */
 function outline(text) {
     const { paths = {}, definitions = {} } = JSON.parse(text);
-    return JSON.stringify({
-        paths: Object.fromEntries(Object.entries(paths).sort().map(([name, item]) => [name, Object.keys(item).filter((key) => key !== 'parameters').sort()])),
-        definitions: Object.fromEntries(Object.entries(definitions).sort().map(([name, { properties = {}, required = [] }]) => [name, {
-            required: [...required].sort(),
-            properties: Object.fromEntries(Object.entries(properties).sort().map(([key, { type, format, enum: words, default: value }]) =>
-                [key, { type, format, words, value }])),
-        }])),
-    });
+    return [
+        ...Object.entries(paths).flatMap(([name, item]) => Object.keys(item).filter((key) => key !== 'parameters').map((method) => `${method} ${name}`)),
+        ...Object.entries(definitions).flatMap(([name, { properties = {}, required = [] }]) => [
+            `${name} requires ${[...required].sort()}`,
+            ...Object.entries(properties).map(([key, { type, format, enum: words, default: value }]) => `${name}.${key} ${JSON.stringify({ type, format, words, value })}`),
+        ]),
+    ];
 }
 
 function bodiesDiffer(row, theirs, ours) {
@@ -87,7 +86,8 @@ function bodiesDiffer(row, theirs, ours) {
     if (only === 'head' || only === 'cors') return [];
     if (only === 'openapi' && theirs.status === 200 && ours.status === 200) {
         const [a, b] = [outline(theirs.text), outline(ours.text)];
-        return a === b ? [] : [{ what: 'openapi', theirs: a, ours: b }];
+        return [...a.filter((line) => !b.includes(line)).map((line) => ({ what: 'openapi', theirs: line, ours: null })),
+            ...b.filter((line) => !a.includes(line)).map((line) => ({ what: 'openapi', theirs: null, ours: line }))];
     }
     if (theirs.bytes.equals(ours.bytes)) return [];
     const [theirError, ourError] = [errorOf(theirs), errorOf(ours)];
@@ -96,11 +96,11 @@ function bodiesDiffer(row, theirs, ours) {
             .filter((key) => JSON.stringify(theirError[key]) !== JSON.stringify(ourError[key]))
             .map((key) => ({ what: `error.${key}`, theirs: theirError[key], ours: ourError[key] }));
     }
-    const unordered = !/[?&][^=]*order=/.test(request);
+    const free = { unordered: !/[?&]order=/.test(request), unorderedInside: !/[?&][^=&]+\.order=/.test(request) };
     if (isJson(theirs) && isJson(ours)) {
         try {
-            if (canonical(theirs.text, { unordered }) === canonical(ours.text, { unordered })) return [];
-            if (canonical(theirs.text, { unordered, keys: true }) === canonical(ours.text, { unordered, keys: true })) {
+            if (canonical(theirs.text, free) === canonical(ours.text, free)) return [];
+            if (canonical(theirs.text, { ...free, keys: true }) === canonical(ours.text, { ...free, keys: true })) {
                 return [{ what: 'keys', theirs: theirs.text, ours: ours.text }];
             }
         } catch {

@@ -50,19 +50,19 @@ function parse(text) {
 }
 
 /**
- * One spelling for equal JSON. `unordered` sorts arrays of objects (rows whose order nobody asked for);
- * `keys` sorts the keys of all objects.
+ * One spelling for equal JSON. Arrays of objects, whose order nobody asked for, are sorted: `unordered` the
+ * outermost, `unorderedInside` those inside of it. `keys` sorts the keys of all objects.
  */
-export function canonical(text, { unordered = false, keys = false } = {}) {
-    const write = (node) => {
+export function canonical(text, { unordered = false, unorderedInside = false, keys = false } = {}) {
+    const write = (node, sorted) => {
         if (node.items) {
-            const items = node.items.map(write);
-            if (unordered && node.items.every((item) => item.pairs)) items.sort();
+            const items = node.items.map((item) => write(item, unorderedInside));
+            if (sorted && node.items.every((item) => item.pairs)) items.sort();
             return `[${items.join(',')}]`;
         }
         if (!node.pairs) return node.text;
-        const pairs = node.pairs.map(([key, value]) => `${JSON.stringify(key)}:${write(value)}`);
+        const pairs = node.pairs.map(([key, value]) => `${JSON.stringify(key)}:${write(value, unorderedInside)}`);
         return `{${(keys ? pairs.sort() : pairs).join(',')}}`;
     };
-    return write(parse(text));
+    return write(parse(text), unordered);
 }

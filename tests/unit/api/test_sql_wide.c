@@ -319,15 +319,6 @@ static struct tree_select *inside_groups(void)
     return s;
 }
 
-static struct pg_function *function(const char *name)
-{
-    struct pg_function *f = HS_NEW(&arena, struct pg_function);
-
-    f->name = hs_str(name);
-    f->quoted = hs_arena_printf(&arena, "\"public\".\"%s\"", name);
-    return f;
-}
-
 static struct tree_select *computed(void)
 {
     struct tree_select *s = limit(with(sel("films"), "id"), 1);
@@ -358,49 +349,6 @@ static struct tree_select *counted(void)
 }
 
 /* ---- calls ---- */
-
-static struct tree_select *call(struct pg_function *f, const struct pg_relation *row, size_t n,
-                                struct tree_call **ret_call)
-{
-    struct tree_select *s = HS_NEW(&arena, struct tree_select);
-    struct tree_call *c = HS_NEW(&arena, struct tree_call);
-
-    f->row = row;
-    c->function = f;
-    c->n_arguments = n;
-    c->arguments = HS_NEW_ARRAY(&arena, n + 1, struct tree_argument);
-    s->with_columns = true;
-    s->relation = row;
-    s->call = c;
-    *ret_call = c;
-    return s;
-}
-
-static void argument(struct tree_call *c, size_t i, const char *name, const char *sql_type,
-                     const char *text)
-{
-    struct tree_argument *a = (struct tree_argument *)(uintptr_t)&c->arguments[i];
-    struct pg_argument *argument = HS_NEW(&arena, struct pg_argument);
-
-    argument->name = hs_str(name);
-    argument->quoted = alias_of(name);
-    argument->type = type(sql_type, sql_type, PG_KIND_INT);
-    argument->is_variadic = strcmp(name, "v") == 0;
-    a->argument = argument;
-    a->value = text ? hs_str(text) : HS_STR_NULL;
-}
-
-/* A relation of one column, as a scalar function's row is. */
-static const struct pg_relation *scalar_row(const char *name, enum pg_kind kind)
-{
-    struct pg_relation *r = HS_NEW(&arena, struct pg_relation);
-    struct pg_column *c = HS_NEW(&arena, struct pg_column);
-
-    *c = (struct pg_column){.name = hs_str(name), .quoted = alias_of(name), .attnum = 1};
-    c->type = type("", "", kind);
-    *r = (struct pg_relation){.name = hs_str(name), .relkind = 'F', .columns = c, .n_columns = 1};
-    return r;
-}
 
 static struct tree_select *call_scalar(void)
 {
@@ -464,24 +412,6 @@ static struct tree_select *call_counted(void)
 }
 
 /* ---- writes ---- */
-
-static struct tree_json_write *writing(struct tree_select *s, enum tree_change_kind kind,
-                                       const char *json, const char *columns)
-{
-    struct tree_json_write *write = HS_NEW(&arena, struct tree_json_write);
-    const struct pg_column **list = HS_NEW_ARRAY(&arena, 8, const struct pg_column *);
-    struct hs_str rest = hs_str(columns);
-
-    while (rest.n)
-        list[write->n_columns++] = col(s->relation, hs_arena_dup(&arena, hs_str_cut(&rest, ',')).p);
-    write->kind = kind;
-    write->relation = s->relation;
-    write->json = json ? hs_str(json) : HS_STR_NULL;
-    write->is_array = json && json[0] == '[';
-    write->columns = list;
-    s->write = write;
-    return write;
-}
 
 static struct tree_select *insert(void)
 {

@@ -416,6 +416,31 @@ static void test_logged_out(void **state)
     edge_logout_fini(&list);
 }
 
+/* A request of a batch that shows nothing is its parent's owner's, also where that one came with a key. */
+static void test_within_a_request(void **state)
+{
+    struct edge_auth_setup setup = plain();
+    struct hs_identity *owner = hs_identity_new(HS_STR("member"), HS_STR("{}"), false);
+    struct http_req parent = {.magic = HTTP_REQUEST_MAGIC, .identity = owner};
+    struct http_req req = {.magic = HTTP_REQUEST_MAGIC, .parent = &parent};
+    struct http_header own = {HS_STR("Authorization"), HS_STR_NULL};
+    struct edge_auth *auth = make(&setup);
+
+    (void)state;
+    assert_true(edge_auth_step.run(auth, &req));
+    assert_ptr_equal(req.identity, owner);
+    hs_identity_unref(req.identity);
+    req.identity = NULL;
+    own.value = bearer("Bearer ", "{\"role\":\"viewer\"}");
+    req.headers = &own;
+    req.n_headers = 1;
+    assert_true(edge_auth_step.run(auth, &req));
+    assert_string_equal(req.identity->role.p, "viewer");
+    hs_identity_unref(req.identity);
+    hs_identity_unref(owner);
+    edge_auth_free(auth);
+}
+
 /* As PostgREST has it: without a role the anonymous one, and the claims tell which it is. */
 static void test_lenient(void **state)
 {
@@ -573,6 +598,7 @@ int main(void)
         cmocka_unit_test(test_roles_of_the_database),
         cmocka_unit_test(test_keys_of_machines),
         cmocka_unit_test(test_logged_out),
+        cmocka_unit_test(test_within_a_request),
         cmocka_unit_test(test_lenient),
         cmocka_unit_test(test_secrets),
     };
