@@ -62,6 +62,7 @@ static void add_node(struct bytes *b, const struct tree_node *node)
         add_number(b, (uint64_t)node->op);
         add_text(b, node->column->name);
         add_text(b, node->value);
+        add_text(b, node->config);
         return;
     }
     for (const struct tree_node *child = node->first; child; child = child->next)

@@ -63,6 +63,12 @@ hs_status api_depend_read(const struct api_model *model, const struct pg_depend 
 enum { DEPEND_PREPARED_MAX = 256 };
 void api_depend_prepare(const struct api_model *model, struct cache_state *state);
 
+/*
+ * Does the text mean the same value of the type whenever it is read? Not "tomorrow", nothing of a type whose
+ * input function is the user's, and no time with a zone but without a day.
+ */
+bool api_value_is_fixed(const struct pg_type *type, struct hs_str text);
+
 /* ---- as whom ---- */
 
 /*

@@ -569,12 +569,20 @@ hs_status api_check_ready(const struct api_worker *worker, const struct http_req
     return HS_OK;
 }
 
+static bool is_openapi(const struct http_req *req)
+{
+    return hs_str_is(req->path_rest, "openapi.json") && (req->method & (HTTP_GET | HTTP_HEAD));
+}
+
 static void reply_tables(const struct api_model *model, struct http_req *req)
 {
     struct hs_buf *out = http_req_scratch(req);
 
     req->route = model->route_tables;
-    api_tables_write(model, req->identity->role, out);
+    if (is_openapi(req))
+        api_openapi_write(model, req->identity->role, out);
+    else
+        api_tables_write(model, req->identity->role, out);
     if (hs_buf_failed(out)) {
         api_reply_failed(req, out);
         return;
@@ -596,7 +604,7 @@ static void handle_table(void *ctx, struct http_req *req)
         http_reply_not_allowed(req, HTTP_GET);
         return;
     }
-    if (!status && !req->path_rest.n) {
+    if (!status && (!req->path_rest.n || is_openapi(req))) {
         reply_tables(worker->hold->model, req);
         return;
     }

@@ -89,6 +89,8 @@ hs_status api_answer_list(const struct api_request *r, const struct pg_rows *row
 
 /* {"data":[{"name":...}]}: the tables that the role may read, with their columns, key and relations. */
 void api_tables_write(const struct api_model *model, struct hs_str role, struct hs_buf *out);
+/* The same and how to ask for it, as an OpenAPI 3.1 document (openapi.c). */
+void api_openapi_write(const struct api_model *model, struct hs_str role, struct hs_buf *out);
 
 /* How rows of the answer are written. */
 static inline struct api_rows_opts api_request_rows_opts(const struct api_request *r)

@@ -42,7 +42,7 @@ bool api_listing_can_search(const struct api_listing *l, const struct api_table 
 {
     if (table->n_search)
         return api_listing_reads_all(l, table->search, table->n_search);
-    return table->pg->fts_column && api_listing_reads_all(l, &table->pg->fts_column, 1);
+    return table->pg->full_text.column && api_listing_reads_all(l, &table->pg->full_text.column, 1);
 }
 
 static bool may_include(const struct api_listing *l, const struct api_relation *relation)

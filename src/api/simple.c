@@ -54,7 +54,7 @@ static hs_status read_fields(struct simple_reader *r, struct hs_str value, struc
 {
     struct url_list list = url_list(value);
     size_t most = r->table->pg->n_columns;
-    const struct tree_field **fields = HS_NEW_ARRAY(r->arena, most + 1, const struct tree_field *);
+    const struct tree_field **fields = HS_NEW_ARRAY(r->arena, most + 2, const struct tree_field *);
     size_t n = 0;
 
     if (!fields)
@@ -68,6 +68,10 @@ static hs_status read_fields(struct simple_reader *r, struct hs_str value, struc
         if (!name.p)
             break;
         fields[n] = api_table_field(r->table, name);
+        if (!fields[n] && simple_is_rank(r, name))
+            status = simple_rank(r, &fields[n], reterr);
+        if (status)
+            return status;
         if (!fields[n])
             return simple_fail_column(r->table, name, /* with_parameters= */ false, reterr);
         for (size_t i = 0; i < n; i++) {
@@ -175,6 +179,8 @@ static const struct parameter {
     {"limit", read_limit, SIMPLE_LIST},
     {"fields", read_fields, READS | CHANGES},
     {"search", simple_search, SIMPLE_LIST},
+    {"searchLang", simple_search_language, SIMPLE_LIST},
+    {"highlight", simple_highlight, SIMPLE_LIST},
     {"sort", read_sort, SIMPLE_LIST},
     {"order", read_order, SIMPLE_LIST},
     {"include", simple_include, READS},
@@ -279,6 +285,15 @@ static hs_status add_sort(struct simple_reader *r, struct hs_str name, struct hs
         name = hs_str_sub(name, 1, name.n);
         is_desc = true;
         field = api_table_field(r->table, name);
+    }
+    /* An empty search is none, and has no order. */
+    if (!field && simple_is_rank(r, name) && r->search.words.p && !hs_str_trim(r->search.words).n)
+        return HS_OK;
+    if (!field && simple_is_rank(r, name)) {
+        hs_status status = simple_rank(r, &field, reterr);
+
+        if (status)
+            return status;
     }
     if (!field)
         return simple_fail_column(r->table, name, /* with_parameters= */ false, reterr);
@@ -439,6 +454,9 @@ static hs_status build_list(struct simple_reader *r, struct hs_err *reterr)
     const struct simple_query *q = r->query;
     hs_status status = build_order(r, reterr);
 
+    /* The order may ask for the rank. */
+    if (!status)
+        status = simple_build_search(r, reterr);
     if (!status)
         status = build_page(r, reterr);
     /* Of a stream only one fetch is held at a time, so the bound is for each row. */

@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Filters and search of the simple dialect.
+ * Filters of the simple dialect.
  *
- *     status=ACTIVE   createdAt[gte]=2026-01-01   id[in]=1,2,3   notes[null]=true   search=john smith
+ *     status=ACTIVE   createdAt[gte]=2026-01-01   id[in]=1,2,3   notes[null]=true
  *
  * The rule: a value is checked against its column's type here where that is cheap, and goes on as it is,
  * to become a parameter. All filters must hold (AND).
  *
- * Search takes the operator's columns where api.search names some: each word must occur in one of them;
- * else the table's full-text column. It refuses to search a table that has neither.
- *
- * Source: PostgreSQL 15 manual, 9.7.1 (LIKE) and 12.3.2 (websearch_to_tsquery).
+ * Source: PostgreSQL 15 manual, 9.7.1 (LIKE).
  */
 #include "api/simple_int.h"
 #include "api/value.h"
 #include "core/nearest.h"
-
-enum { SEARCH_WORDS_MAX = 10 };
 
 static const struct operator
 {
@@ -80,7 +75,7 @@ hs_status simple_fail_column(const struct api_table *table, struct hs_str name,
     return HS_E_UNKNOWN_COLUMN;
 }
 
-static hs_status new_compare(struct simple_reader *r, const struct pg_column *column,
+hs_status simple_new_compare(struct simple_reader *r, const struct pg_column *column,
                              enum tree_op op, struct hs_str value, struct tree_node **ret_node,
                              struct hs_err *reterr)
 {
@@ -100,7 +95,7 @@ hs_status simple_add_equal(struct simple_reader *r, const struct pg_column *colu
                            struct hs_str value, struct hs_err *reterr)
 {
     struct tree_node *node = NULL;
-    hs_status status = new_compare(r, column, TREE_EQ, value, &node, reterr);
+    hs_status status = simple_new_compare(r, column, TREE_EQ, value, &node, reterr);
 
     if (!status)
         tree_node_append(r->where, node);
@@ -238,77 +233,8 @@ hs_status simple_filter(struct simple_reader *r, struct url_pair pair, struct hs
                        (unsigned long long)r->model->rules.filters_max);
     status = read_operand(r, place, &op, &pair.value, reterr);
     if (!status)
-        status = new_compare(r, place.field->column, op, pair.value, &node, reterr);
+        status = simple_new_compare(r, place.field->column, op, pair.value, &node, reterr);
     if (!status)
         tree_node_append(r->where, node);
     return status;
-}
-
-/* ---- search ---- */
-
-static hs_status search_word(struct simple_reader *r, struct hs_str word, struct hs_err *reterr)
-{
-    struct hs_str pattern = value_pattern_within(r->arena, word);
-    struct tree_node *any = HS_NEW(r->arena, struct tree_node);
-
-    if (!any)
-        return hs_fail_memory(reterr);
-    any->kind = TREE_OR;
-    for (size_t i = 0; i < r->table->n_search; i++) {
-        struct tree_node *node = NULL;
-        hs_status status = new_compare(r, r->table->search[i], TREE_ILIKE, pattern, &node, reterr);
-
-        if (status)
-            return status;
-        tree_node_append(any, node);
-    }
-    tree_node_append(r->where, any);
-    return HS_OK;
-}
-
-static hs_status search_columns(struct simple_reader *r, struct hs_str words, struct hs_err *reterr)
-{
-    size_t n = 0;
-
-    while (words.n) {
-        struct hs_str word = hs_str_cut(&words, ' ');
-        hs_status status;
-
-        if (!word.n)
-            continue;
-        if (++n > SEARCH_WORDS_MAX)
-            return hs_fail(reterr, HS_E_BAD_PARAMETER, "search takes at most %d words",
-                           SEARCH_WORDS_MAX);
-        status = search_word(r, word, reterr);
-        if (status)
-            return status;
-    }
-    return HS_OK;
-}
-
-hs_status simple_search(struct simple_reader *r, struct hs_str value, struct hs_err *reterr)
-{
-    const struct pg_relation *pg = r->table->pg;
-    struct tree_node *node = NULL;
-    hs_status status;
-
-    if (!hs_str_trim(value).n)
-        return HS_OK;
-    if (r->table->n_search)
-        return search_columns(r, value, reterr);
-    if (!pg->fts_column) {
-        (void)hs_fail(reterr, HS_E_BAD_PARAMETER, "%.*s cannot be searched",
-                      HS_FMT(r->table->name));
-        hs_err_hint(reterr,
-                    "Add a tsvector column with a GIN index, or name text columns in api.search: "
-                    "`%.*s: column, column`.",
-                    HS_FMT(pg->name));
-        return HS_E_BAD_PARAMETER;
-    }
-    status = new_compare(r, pg->fts_column, TREE_MATCHES, value, &node, reterr);
-    if (status)
-        return status;
-    node->config = pg->fts_config;
-    tree_node_append(r->where, node);
-    return HS_OK;
 }

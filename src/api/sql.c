@@ -63,6 +63,10 @@ static void write_export_name(struct sql_writer *w, const struct pg_column *colu
 
 void sql_column(struct sql_writer *w, struct sql_source from, const struct pg_column *column)
 {
+    if (hs_unlikely(column->attnum > TREE_ATTNUM_MAX && !from.is_exported)) {
+        sql_found(w, from, column);
+        return;
+    }
     write_alias(w, from.alias);
     hs_buf_add_char(w->out, '.');
     if (hs_unlikely(from.layer)) {

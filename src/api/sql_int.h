@@ -99,6 +99,13 @@ void sql_row(struct sql_writer *w, struct sql_source from);
 /* E'...' */
 void sql_literal(struct sql_writer *w, struct hs_str s);
 
+/* ---- full text (sql_search.c) ---- */
+
+/* The condition. */
+void sql_search(struct sql_writer *w, struct sql_source from, struct tree_search *search);
+/* The value of a column that is a struct tree_found. */
+void sql_found(struct sql_writer *w, struct sql_source from, const struct pg_column *column);
+
 /* ---- outputs of a described select (sql_output.c) ---- */
 
 struct sql_output {

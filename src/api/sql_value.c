@@ -170,10 +170,18 @@ static void write_path(struct sql_writer *w, struct sql_source from, const struc
         hs_buf_add_char(w->out, ')');
 }
 
+static bool is_built_in(const struct pg_type *type)
+{
+    return hs_str_starts(type->sql, HS_STR("pg_catalog."));
+}
+
+/* From or to a type of a user's, CREATE CAST may name any function. */
 static void write_cast(struct sql_writer *w, const struct pg_type *type)
 {
     if (!type)
         return;
+    if (!is_built_in(type))
+        w->is_shareable = false;
     hs_buf_add_lit(w->out, "::");
     hs_buf_add(w->out, type->sql);
 }
@@ -189,6 +197,8 @@ void sql_value(struct sql_writer *w, struct sql_source from, const struct tree_v
     if (value->aggregate)
         hs_buf_add(w->out, hs_str(names[value->aggregate]));
     write_path(w, from, value);
+    if (value->cast && value->column && !is_built_in(value->column->type))
+        w->is_shareable = false;
     write_cast(w, value->cast);
     if (value->aggregate)
         hs_buf_add_char(w->out, ')');

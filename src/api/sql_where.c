@@ -132,7 +132,7 @@ static void write_one_of(struct sql_writer *w, struct sql_source from, const str
 }
 
 /* What is done with the words of one operator. */
-enum how { OPERATOR, PATTERN, SEARCH, LIST, OPEN_LIST, WORDS };
+enum how { OPERATOR, PATTERN, SEARCH, FULL_SEARCH, LIST, OPEN_LIST, WORDS };
 
 static const struct {
     enum how how;
@@ -150,7 +150,7 @@ static const struct {
     [TREE_ILIKE] = {PATTERN, " ILIKE "},
     [TREE_NULL] = {WORDS, " IS NULL"},
     [TREE_NOT_NULL] = {WORDS, " IS NOT NULL"},
-    [TREE_MATCHES] = {SEARCH, "websearch_to_tsquery"},
+    [TREE_MATCHES] = {FULL_SEARCH, ""},
     [TREE_TRUE] = {WORDS, " IS TRUE"},
     [TREE_FALSE] = {WORDS, " IS FALSE"},
     [TREE_UNKNOWN] = {WORDS, " IS UNKNOWN"},
@@ -176,7 +176,7 @@ static void write_compare(struct sql_writer *w, struct sql_source from, struct t
     enum how how = ops[node->op].how;
     struct hs_str words = hs_str(ops[node->op].words);
 
-    if (how != WORDS && how != OPEN_LIST && !node->param)
+    if (how != WORDS && how != OPEN_LIST && how != FULL_SEARCH && !node->param)
         node->param = sql_param(w, node->value);
     switch (how) {
     case OPERATOR:
@@ -187,6 +187,9 @@ static void write_compare(struct sql_writer *w, struct sql_source from, struct t
         break;
     case SEARCH:
         write_matches(w, from, node, words);
+        break;
+    case FULL_SEARCH:
+        sql_search(w, from, node->search);
         break;
     case LIST:
         write_in(w, from, node);

@@ -30,6 +30,44 @@ enum tree_aggregate {
     TREE_MAX
 };
 
+/*
+ * Words of a search, in one or two texts: those that a row has, and those that it does not have, each of which is
+ * enough to leave it out.
+ */
+struct tree_search_part {
+    bool is_tsquery;       /* texts of to_tsquery(), else of websearch_to_tsquery() */
+    struct hs_str words;   /* p == NULL: none */
+    struct hs_str without; /* p == NULL: none */
+    unsigned words_param;  /* the SQL writer's, as the next */
+    unsigned without_param;
+};
+
+/* A search in a tsvector, as TREE_MATCHES asks it and its rank and snippets are made. */
+struct tree_search {
+    const struct pg_column *column;
+    /* In which configurations the words are read; none and no `language`: the database's default. */
+    const struct hs_str *configs; /* as in the literal of a regconfig */
+    size_t n_configs;
+    const struct pg_column *language; /* also in that of each row; or NULL */
+    const struct hs_str *languages;   /* all that it can be; none: not known, and no index serves */
+    size_t n_languages;
+    struct tree_search_part *parts; /* of which one suffices */
+    size_t n_parts;
+};
+
+/*
+ * What a search makes of a row. It is a column to all but the SQL writer; the number is beyond those of tables.
+ * For errors, `index` and `readers` are those of what it is made from.
+ */
+enum { TREE_ATTNUM_MAX = 1600, TREE_ATTNUM_RANK, TREE_ATTNUM_HIGHLIGHT };
+
+struct tree_found {
+    struct pg_column column; /* first: a pointer to it is one to this */
+    struct tree_search *search;
+    const struct tree_field *const *fields; /* of a highlight: its members */
+    size_t n_fields;
+};
+
 /* What is made from a row beyond one of its columns as it is. In this order: path, cast, aggregate, cast. */
 struct tree_value {
     const struct pg_column *column;     /* NULL: a function, or count() of rows */
@@ -73,7 +111,7 @@ enum tree_op {
     TREE_ILIKE,
     TREE_NULL,     /* no value */
     TREE_NOT_NULL, /* no value */
-    TREE_MATCHES,  /* column is a tsvector, value a web search */
+    TREE_MATCHES,  /* `search`; value and config are its words and languages, for comparisons */
     TREE_TRUE,     /* no value, as the next two */
     TREE_FALSE,
     TREE_UNKNOWN,
@@ -107,7 +145,8 @@ struct tree_node {
     enum tree_op op;
     const struct pg_column *column;
     struct hs_str value;  /* NUL-terminated */
-    struct hs_str config; /* MATCHES: text search configuration; from the catalog or the operator */
+    struct hs_str config; /* FTS...: text search configuration; empty: the database's default */
+    struct tree_search *search; /* MATCHES */
     size_t n_values;      /* ONE_OF */
     unsigned param;       /* the SQL writer's: its parameter's number, 0 = not written yet */
     const struct tree_value *made; /* what is compared, where it is not the column as it is; else NULL */

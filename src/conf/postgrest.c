@@ -329,6 +329,8 @@ hs_status conf_read_postgrest(struct conf_loader *l, struct hs_str text)
     if (!status)
         status = assign(&p, CONF_ID_auth_roles, HS_STR("*"));
     if (!status)
+        status = assign(&p, CONF_ID_auth_jwt_claims, HS_STR("postgrest"));
+    if (!status)
         status = assign(&p, CONF_ID_database_pool_min, HS_STR("2"));
     if (!status)
         status = read_file(&p, text);

@@ -135,6 +135,19 @@ struct pg_narrow {
     uint64_t roles; /* for these: bits as in pg_catalog.roles */
 };
 
+/*
+ * A tsvector column with a GIN or GiST index, and how its generation expression reads text. Configurations are
+ * written as in the literal of a regconfig: pg_catalog.english.
+ */
+struct pg_full_text {
+    const struct pg_column *column; /* NULL: none */
+    const struct hs_str *configs;   /* that the expression names */
+    size_t n_configs;
+    const struct pg_column *language; /* a regconfig by which it reads each row's text; or NULL */
+    const struct hs_str *languages; /* all that a CHECK lets `language` be; none: it says nothing */
+    size_t n_languages;
+};
+
 struct pg_relation {
     uint32_t oid;
     struct hs_str schema;
@@ -142,6 +155,7 @@ struct pg_relation {
     struct hs_str quoted; /* "schema"."name" */
     char relkind;         /* r table, p partitioned, v view, m materialized, f foreign */
     bool has_rls;
+    bool has_heirs; /* tables inherit from it, or did: its keys do not hold for their rows */
     /*
      * Reads of it may share a Sync with other callers' reads: everything that a SELECT from it runs
      * (view bodies, policies, recursively) calls only functions known not to touch the session.
@@ -171,10 +185,8 @@ struct pg_relation {
     /* Functions with `of` == this, sorted by name. */
     const struct pg_function *const *computed;
     size_t n_computed;
-    const struct pg_column *fts_column; /* tsvector column with a GIN or GiST index, or NULL */
-    struct hs_str fts_config; /* configuration that its generation expression names, as one writes
-                                               a regconfig ("simple"); empty = none known */
-    double rows_estimate;     /* reltuples; < 0 = never analyzed */
+    struct pg_full_text full_text;
+    double rows_estimate; /* reltuples; < 0 = never analyzed */
     struct hs_str comment;
     uint64_t readers;       /* who may SELECT at least one column of it, as in pg_column */
     uint64_t whole_readers; /* of them those who may SELECT all of it, system columns included */
@@ -233,6 +245,7 @@ struct pg_function {
      * returns no set or says ROWS 1. NULL: neither.
      */
     const struct pg_relation *of;
+    struct pg_depend depend; /* of its answer; is_known is false of what is VOLATILE */
 };
 
 /*
@@ -269,6 +282,13 @@ struct pg_reference {
 struct pg_type_name {
     struct hs_str name; /* lower case unless the type's own name is not */
     const struct pg_type *type;
+};
+
+/* A text search configuration, of any schema. */
+struct pg_text_config {
+    struct hs_str schema;
+    struct hs_str name;
+    struct hs_str quoted; /* as in the literal of a regconfig */
 };
 
 /*
@@ -351,6 +371,8 @@ struct pg_catalog {
     size_t n_references;
     const struct pg_type_name *type_names; /* sorted by name */
     size_t n_type_names;
+    const struct pg_text_config *text_configs; /* PostgreSQL's own first, then by name, schema */
+    size_t n_text_configs;
     const struct pg_role_settings *role_settings;  /* n_roles of them */
     const struct pg_media_handler *media_handlers; /* sorted by media_type, then schema and name */
     size_t n_media_handlers;

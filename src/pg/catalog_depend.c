@@ -191,6 +191,15 @@ static void find_statement(struct pg_build *b, struct way *w, size_t i)
     fill_plain(b, w, to);
 }
 
+/* A call of it. */
+static void find_function(struct pg_build *b, struct way *w, struct pg_function *f)
+{
+    if (f->volatility == 'v')
+        f->depend.why = HS_STR("the function is VOLATILE");
+    else
+        find(b, w, pg_thing_of('f', f->oid), &f->depend);
+}
+
 static hs_status keep_claims(struct pg_build *b, const struct pg_graph *g, struct hs_err *reterr)
 {
     struct hs_str *claims = HS_NEW_ARRAY(b->arena, g->n_claims, struct hs_str);
@@ -217,6 +226,8 @@ static hs_status find_all(struct pg_build *b, struct pg_graph *g, struct hs_err 
         return hs_fail_memory(reterr);
     for (size_t i = 0; i < c->n_relations; i++)
         find(b, &w, pg_thing_of('r', c->relations[i].oid), &c->relations[i].depend);
+    for (size_t i = 0; i < c->n_functions; i++)
+        find_function(b, &w, &b->functions[i]);
     for (size_t i = 0; i < b->reader->n_asks; i++)
         find_statement(b, &w, i);
     if (g->failed || hs_arena_failed(&g->arena) || hs_arena_failed(b->arena))

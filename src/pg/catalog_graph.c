@@ -37,12 +37,14 @@ enum {
     "'btree_gin', 'btree_gist', 'citext', 'cube', 'earthdistance', 'fuzzystrmatch', 'hstore'," \
     " 'intarray', 'ltree', 'pg_trgm', 'pgcrypto', 'postgis', 'unaccent', 'uuid-ossp', 'vector'"
 
-/* Types whose values are shown by names that stand in the catalog, and arrays of them. */
-#define NAMING_TYPES                                                                       \
-    "'{regproc,regprocedure,regoper,regoperator,regclass,regtype,regconfig,regdictionary," \
-    "regnamespace,regrole,regcollation,regproc[],regprocedure[],regoper[],regoperator[],"  \
-    "regclass[],regtype[],regconfig[],regdictionary[],regnamespace[],regrole[],"           \
-    "regcollation[]}'::regtype[]"
+/*
+ * Types whose values are shown by names that stand in the catalog, and arrays of them. Not regconfig: all of
+ * pg_ts_config is in the fingerprint, so a new name is a new snapshot.
+ */
+#define NAMING_TYPES                                                                      \
+    "'{regproc,regprocedure,regoper,regoperator,regclass,regtype,regdictionary,"          \
+    "regnamespace,regrole,regcollation,regproc[],regprocedure[],regoper[],regoperator[]," \
+    "regclass[],regtype[],regdictionary[],regnamespace[],regrole[],regcollation[]}'::regtype[]"
 
 #define PINNED                                                                                 \
     "array_to_json,array_to_string,anytextcat,textanycat,concat,concat_ws,format,json_agg,"    \

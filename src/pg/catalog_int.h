@@ -12,6 +12,7 @@
  * catalog_functions.c   functions: what they take
  * catalog_results.c     functions: what they give, and of which relation's rows
  * catalog_handlers.c    functions and aggregates that make media types
+ * catalog_search.c      full text: columns, configurations
  * catalog_references.c  foreign keys of the whole database
  * catalog_views.c       columns of views that are columns of tables
  * catalog_names.c       types by the names that a cast may use
@@ -192,6 +193,7 @@ hs_status pg_type_names_keep(struct pg_build *b, const PGresult *r, int from, in
 
 /* ---- catalog_keys.c ---- */
 hs_status pg_keys_read(struct pg_build *b, struct hs_err *reterr) hs_must_check;
+hs_status pg_full_text_read(struct pg_build *b, struct hs_err *reterr) hs_must_check;
 hs_status pg_foreign_keys_read(struct pg_build *b, struct hs_err *reterr) hs_must_check;
 
 /* ---- catalog_references.c ---- */

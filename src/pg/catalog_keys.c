@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys, foreign keys and full-text columns of the served relations.
+ * Keys and foreign keys of the served relations.
  *
  * The one rule: a key is what makes a row findable for certain and at once: unique, valid, over plain
  * columns, for all rows, checked immediately. A foreign key counts only between two served relations;
@@ -74,7 +74,7 @@ static int fill_keys(struct pg_build *b, const PGresult *r, int from)
     return end;
 }
 
-static hs_status read_unique(struct pg_build *b, struct hs_err *reterr)
+hs_status pg_keys_read(struct pg_build *b, struct hs_err *reterr)
 {
     hs_auto(pg_reader_clear) PGresult *r = NULL;
     const char *params[] = {b->schemas};
@@ -93,43 +93,6 @@ static hs_status read_unique(struct pg_build *b, struct hs_err *reterr)
     for (int row = 0; row < PQntuples(r);)
         row = fill_keys(b, r, row);
     return hs_arena_failed(b->arena) ? hs_fail_memory(reterr) : HS_OK;
-}
-
-/* The first tsvector column (oid 3614) of a whole GIN index, or that a whole GiST index begins with. */
-static hs_status read_full_text(struct pg_build *b, struct hs_err *reterr)
-{
-    hs_auto(pg_reader_clear) PGresult *r = NULL;
-    const char *params[] = {b->schemas};
-    hs_status status = pg_reader_query(
-        b->reader,
-        "SELECT DISTINCT ON (i.indrelid) i.indrelid, a.attnum,"
-        "  substring(pg_get_expr(d.adbin, d.adrelid) FROM $$to_tsvector\\('([^']+)'::regconfig$$)"
-        " FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid"
-        " JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam"
-        " JOIN pg_attribute a ON a.attrelid = c.oid AND (a.attnum = i.indkey[0]"
-        "  OR (m.amname = 'gin' AND a.attnum = ANY (i.indkey)))"
-        " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = 's'"
-        " WHERE c.relnamespace = ANY ($1::oid[]) AND NOT c.relispartition AND a.atttypid = 3614"
-        " AND m.amname IN ('gin', 'gist') AND i.indisvalid AND i.indpred IS NULL"
-        " ORDER BY i.indrelid, a.attnum",
-        params, 1, &r, reterr);
-
-    for (int row = 0; status == HS_OK && row < PQntuples(r); row++) {
-        struct pg_relation *relation = pg_build_relation(b, pg_cell_oid(r, row, 0));
-
-        if (!relation)
-            continue;
-        relation->fts_column = column_of(relation, pg_cell_int(r, row, 1));
-        relation->fts_config = hs_arena_dup(b->arena, pg_cell(r, row, 2));
-    }
-    return status;
-}
-
-hs_status pg_keys_read(struct pg_build *b, struct hs_err *reterr)
-{
-    hs_status status = read_unique(b, reterr);
-
-    return status == HS_OK ? read_full_text(b, reterr) : status;
 }
 
 static bool holds_column(const struct pg_foreign_key *fk, const struct pg_column *column)

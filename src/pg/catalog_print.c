@@ -38,7 +38,7 @@ static const struct {
                                      " AND d.classoid = 'pg_class'::regclass"},
     {"xmin, objoid, classoid", "pg_description WHERE classoid = 'pg_namespace'::regclass"
                                " OR classoid = 'pg_proc'::regclass AND objoid >= 16384"},
-    {"xmin, oid", "pg_constraint WHERE contypid <> 0 OR contype IN ('f', 'p', 'u')"},
+    {"xmin, oid", "pg_constraint WHERE contypid <> 0 OR contype IN ('f', 'p', 'u', 'c')"},
     {"xmin, oid", "pg_type WHERE oid >= 16384 AND typtype <> 'c' AND typelem = 0"},
     {"xmin, oid", "pg_enum"},
     {"xmin, rngtypid", "pg_range WHERE rngtypid >= 16384"},

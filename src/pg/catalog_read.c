@@ -159,6 +159,7 @@ static void fill_relation(struct pg_build *b, struct pg_relation *to, const PGre
     to->has_rls = pg_cell_bool(r, row, 4);
     to->rows_estimate = (double)pg_cell_int(r, row, 5);
     to->comment = hs_arena_dup(b->arena, pg_cell(r, row, 6));
+    to->has_heirs = to->relkind == 'r' && pg_cell_bool(r, row, 7);
 }
 
 static hs_status read_relations(struct pg_build *b, struct hs_err *reterr)
@@ -168,7 +169,8 @@ static hs_status read_relations(struct pg_build *b, struct hs_err *reterr)
     hs_status status = pg_reader_query(
         b->reader,
         "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity,"
-        " CASE WHEN c.relkind IN ('r', 'p', 'm', 'f') THEN c.reltuples::int8 ELSE -1 END, d.description"
+        " CASE WHEN c.relkind IN ('r', 'p', 'm', 'f') THEN c.reltuples::int8 ELSE -1 END, d.description,"
+        " c.relhassubclass"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_description d"
         "  ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0"
         " WHERE c.relnamespace = ANY ($1::oid[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
@@ -337,10 +339,10 @@ static hs_status read_policies(struct pg_build *b, struct hs_err *reterr)
 static hs_status read_parts(struct pg_build *b, struct hs_err *reterr)
 {
     hs_status (*const parts[])(struct pg_build *, struct hs_err *) = {
-        pg_statements_parse, read_relations,    pg_types_read,          pg_statements_fill,
-        read_columns,        pg_keys_read,      pg_foreign_keys_read,   pg_references_read,
-        pg_privileges_read,  pg_functions_read, pg_media_handlers_read, read_policies,
-        pg_settings_read,    pg_depend_read,
+        pg_statements_parse, read_relations,     pg_types_read,     pg_statements_fill,
+        read_columns,        pg_keys_read,       pg_full_text_read, pg_foreign_keys_read,
+        pg_references_read,  pg_privileges_read, pg_functions_read, pg_media_handlers_read,
+        read_policies,       pg_settings_read,   pg_depend_read,
     };
     struct pg_catalog *c = &b->whole->pub;
     struct hs_str schemas;

@@ -182,7 +182,7 @@ static void take_companions(struct pg_gathered *g, const struct pg_query *first,
 
         node = node->next;
         if (query->text == first->text && may_gather(query, &key) &&
-            hs_identity_eq(query->who, first->who))
+            pg_query_same_caller(query, first))
             take_member(g, query, key);
     }
 }
@@ -196,7 +196,7 @@ static struct hs_list *find_companion(struct pg_pool *pool, const struct pg_quer
     for (size_t n = 0; node != &pool->shared && n < GATHER_SCAN; n++, node = node->next) {
         const struct pg_query *query = HS_CONTAINER(node, struct pg_query, node);
 
-        if (query->text == first->text && hs_identity_eq(query->who, first->who) &&
+        if (query->text == first->text && pg_query_same_caller(query, first) &&
             may_gather(query, &key))
             return node;
     }
@@ -231,6 +231,7 @@ void pg_gather(struct pg_pool *pool)
     if (!g)
         return;
     g->leader.who = first->who;
+    g->leader.statement_timeout_ms = first->statement_timeout_ms;
     g->leader.done = on_done;
     g->leader.arg = g;
     g->leader.state = PG_QUERY_LEADER | PG_QUERY_QUEUED;

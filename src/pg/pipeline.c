@@ -5,9 +5,10 @@
  *     [context] [prepare] query  [context] [prepare] query  ...  Sync      shared reads
  *     [context] [prepare] query  Sync  [position Sync]                         a tidy write
  *     [context] [prepare] query  Sync  [position Sync]  cleaning Sync          anything else, and no more behind
+ *     [isolation] [prelude ...] context [prelude ...] [prepare] query  Sync ...                  with a prelude
  *     BEGIN context [prelude ...] [prepare] query  Sync  ROLLBACK Sync  cleaning Sync          one that is undone
  *
- *     BEGIN Sync   context query Sync ...   COMMIT Sync  [position Sync]  cleaning Sync     a loan, step by step
+ *     BEGIN Sync   context [prelude ...] query Sync ...   COMMIT Sync  [position Sync]  cleaning Sync          a loan
  *
  * Every command in flight has a slot in a ring; results come in that order. What stands between two
  * Syncs is one implicit transaction. In a loan the transaction is explicit, and each step has a Sync
@@ -39,8 +40,8 @@
 enum {
     SLOTS_A_QUERY = 3,
     SLOTS_EXCLUSIVE =
-        24, /* sequences, BEGIN, context, prelude, prepare, query, Sync, ROLLBACK and its Sync, two
-               for the position, ten to clean */
+        26, /* sequences, BEGIN, isolation, context, prelude, prepare, query, Sync, ROLLBACK and its Sync,
+               two for the position, ten to clean */
     DEALLOCATE_MAX = 32
 };
 
@@ -280,9 +281,10 @@ struct context {
 
 /* Values in text format end at a NUL, so lengths are of no use to libpq. */
 static void fill_context(struct context *to, const struct pg_pool *pool,
-                         const struct hs_identity *who, unsigned plan, bool is_read_only)
+                         const struct pg_query *query, unsigned plan, bool is_read_only)
 {
-    hs_us timeout_ms = (pg_pool_timeout_of(pool, who) + HS_MS - 1) / HS_MS;
+    const struct hs_identity *who = query->who;
+    hs_us timeout_ms = (pg_pool_timeout_of(pool, query) + HS_MS - 1) / HS_MS;
 
     *hs_u64_print(timeout_ms, to->timeout) = '\0';
     to->value[0] = who ? who->role.p : "none";
@@ -306,11 +308,14 @@ static bool send_context(struct pg_conn *conn, struct pg_query *query, unsigned 
     struct context modes;
     int sent;
 
-    if (conn->context_who && conn->context_plan == plan && hs_identity_eq(conn->context_who, who))
+    if (conn->context_who && conn->context_plan == plan &&
+        conn->context_timeout_ms == query->statement_timeout_ms &&
+        hs_identity_eq(conn->context_who, who))
         return true;
-    conn->has_modes |= plan != PG_PLAN_AUTO || who->statement_timeout_ms != 0 || is_read_only;
+    conn->has_modes |= plan != PG_PLAN_AUTO || who->statement_timeout_ms != 0 || is_read_only ||
+                       query->statement_timeout_ms != 0;
     if (conn->has_modes) {
-        fill_context(&modes, conn->pool, who, plan, is_read_only);
+        fill_context(&modes, conn->pool, query, plan, is_read_only);
         sent = PQsendQueryPrepared(conn->pq, "hs_context_modes", CONTEXT_VALUES, modes.value, NULL,
                                    NULL, 0);
     } else {
@@ -321,6 +326,7 @@ static bool send_context(struct pg_conn *conn, struct pg_query *query, unsigned 
     push(conn, PG_SLOT_CONTEXT, query, NULL);
     conn->context_who = who;
     conn->context_plan = plan;
+    conn->context_timeout_ms = query->statement_timeout_ms;
     return true;
 }
 
@@ -359,7 +365,7 @@ static bool send_prepare(struct pg_conn *conn, struct pg_query *query, struct pg
 
 static void note_sent(struct pg_conn *conn, struct pg_query *query, struct pg_stmt *stmt)
 {
-    hs_us timeout = pg_pool_timeout_of(conn->pool, query->who);
+    hs_us timeout = pg_pool_timeout_of(conn->pool, query);
 
     push(conn, PG_SLOT_QUERY, query, stmt);
     if (timeout > conn->timeout)
@@ -409,13 +415,15 @@ static bool discard_sequences(struct pg_conn *conn)
     return send_plain(conn, PG_SLOT_RESET, "DISCARD SEQUENCES");
 }
 
-static bool send_prelude(struct pg_conn *conn, struct pg_query *query)
+static bool send_prelude(struct pg_conn *conn, struct pg_query *query, bool is_before)
 {
     const struct pg_prelude *prelude = query->prelude;
 
     for (size_t i = 0; prelude && i < prelude->n; i++) {
         const struct pg_prelude_step *step = &prelude->step[i];
 
+        if (step->is_before != is_before)
+            continue;
         if (!PQsendQueryParams(conn->pq, step->sql.p, (int)step->n_params, NULL, step->params, NULL,
                                NULL, 0))
             return lost_sending(conn);
@@ -428,6 +436,22 @@ static bool send_prelude(struct pg_conn *conn, struct pg_query *query)
 static bool begin_undone(struct pg_conn *conn, const struct pg_query *query)
 {
     return !pg_query_rolls_back(query) || send_plain(conn, PG_SLOT_STEP, "BEGIN");
+}
+
+/*
+ * Before anything takes a snapshot. SET, and not SET TRANSACTION, which warns where there is no BEGIN; either is of
+ * this transaction alone.
+ */
+static bool set_isolation(struct pg_conn *conn, const struct pg_query *query)
+{
+    static const char *const sql[] = {
+        [PG_REPEATABLE_READ] = "SET transaction_isolation TO 'repeatable read'",
+        [PG_SERIALIZABLE] = "SET transaction_isolation TO 'serializable'",
+    };
+    enum pg_isolation isolation = query->prelude ? query->prelude->isolation
+                                                 : PG_ISOLATION_DEFAULT;
+
+    return isolation == PG_ISOLATION_DEFAULT || send_plain(conn, PG_SLOT_STEP, sql[isolation]);
 }
 
 bool pg_pipeline_undo(struct pg_conn *conn)
@@ -450,11 +474,14 @@ enum pg_put pg_pipeline_put(struct pg_conn *conn, struct pg_query *query)
     query->state &= ~(unsigned)PG_QUERY_PREPARED;
     query->plan = query->text->plan;
     query->epoch = conn->epoch;
+    if (!begin_undone(conn, query) || !set_isolation(conn, query))
+        return PG_PUT_LOST;
     if (!(query->flags & (PG_SHARED | PG_TIDY)) && !discard_sequences(conn))
         return PG_PUT_LOST;
     conn->has_sequences |= (query->flags & PG_TIDY) != 0;
-    if (!begin_undone(conn, query) || !send_context(conn, query, query->plan) ||
-        !send_prelude(conn, query) ||
+    if (!send_prelude(conn, query, /* is_before= */ true) ||
+        !send_context(conn, query, query->plan) ||
+        !send_prelude(conn, query, /* is_before= */ false) ||
         (stmt && !stmt->sync && !send_prepare(conn, query, stmt)) ||
         !send_query(conn, query, unnamed, stmt))
         return PG_PUT_LOST;
@@ -490,12 +517,16 @@ bool pg_pipeline_step(struct pg_conn *conn, struct pg_query *query)
 {
     struct context context;
 
-    fill_context(&context, conn->pool, query->who, PG_PLAN_AUTO, /* is_read_only= */ false);
+    if (!send_prelude(conn, query, /* is_before= */ true))
+        return false;
+    fill_context(&context, conn->pool, query, PG_PLAN_AUTO, /* is_read_only= */ false);
     if (!PQsendQueryParams(conn->pq, SQL_CONTEXT_MODES, CONTEXT_VALUES, NULL, context.value, NULL,
                            NULL, 0))
         return lost_sending(conn);
     push(conn, PG_SLOT_CONTEXT, query, NULL);
     query->epoch = conn->epoch;
+    if (!send_prelude(conn, query, /* is_before= */ false))
+        return false;
     if (!PQsendQueryParams(conn->pq, query->sql.p, (int)query->n_params, NULL, query->params, NULL,
                            NULL, 0))
         return lost_sending(conn);

@@ -257,7 +257,7 @@ static bool take_of_loan(struct pg_conn *conn, PGresult **res, struct hs_err *re
         return give_up(*res, "lost the connection to PostgreSQL", ret_err);
     if (!is_error && kind == PG_SLOT_CONTEXT && PQntuples(*res))
         return give_up(*res, "PostgreSQL did not set role and claims", ret_err);
-    if (is_error || (!conn->held && kind != PG_SLOT_CONTEXT)) {
+    if (is_error || (!conn->held && kind != PG_SLOT_CONTEXT && kind != PG_SLOT_PRELUDE)) {
         PQclear(conn->held);
         conn->held = *res;
         conn->is_held_context = is_error && kind == PG_SLOT_CONTEXT;

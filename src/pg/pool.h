@@ -157,18 +157,25 @@ struct pg_gather {
  * What runs before a statement in its transaction, as its caller: settings that its functions read, a check of
  * the operator's. Goes with it in one flight. Their rows are not looked at; an error of one is the statement's
  * error. Where a step may call a user's function, the statement may be neither PG_SHARED nor PG_TIDY; with any
- * prelude it is not PG_SHARED. Texts and values live as long as the query.
+ * prelude it is not PG_SHARED. In a loan it runs in the statement's own step, behind which the next one sets role and
+ * claims anew: what a check narrows, it narrows for the statement that it stands before. Texts and values live as
+ * long as the query.
  */
 enum { PG_PRELUDE_MAX = 4 };
+
+enum pg_isolation { PG_ISOLATION_DEFAULT, PG_REPEATABLE_READ, PG_SERIALIZABLE };
 
 struct pg_prelude {
     struct pg_prelude_step {
         struct hs_str sql; /* NUL-terminated; not prepared */
         const char *const *params;
         size_t n_params;
+        /* Before the caller's role is set: the login runs it, so that it calls nothing of a user's. */
+        bool is_before;
     } step[PG_PRELUDE_MAX];
     size_t n;
     bool rolls_back; /* the transaction is undone once the statement has its answer */
+    enum pg_isolation isolation; /* not looked at in a loan */
 };
 
 enum { PG_QUERY_MAGIC = 0x50475159 };
@@ -180,6 +187,8 @@ struct pg_query {
     struct hs_str sql;         /* NUL-terminated; same text = same prepared statement */
     uint64_t sql_hash;         /* hs_hash(sql) */
     struct hs_identity *who;   /* the caller keeps its reference until done() */
+    /* 0 = that of `who` or the pool's; else instead of them, unless that of `who` is shorter. */
+    uint32_t statement_timeout_ms;
     const char *const *params; /* text format, NULL = SQL NULL */
     size_t n_params;
     const struct pg_gather

@@ -147,6 +147,7 @@ struct pg_conn {
     /* the Sync being written */
     const struct hs_identity *context_who; /* NULL = nothing set yet */
     unsigned context_plan;
+    uint32_t context_timeout_ms; /* what the query itself asked for */
     bool has_modes; /* something in it set plan_cache_mode or statement_timeout */
     unsigned batch; /* queries in it */
     struct pg_stmts stmts;
@@ -339,10 +340,20 @@ static inline bool pg_query_rolls_back(const struct pg_query *query)
     return query->prelude && query->prelude->rolls_back;
 }
 
-static inline hs_us pg_pool_timeout_of(const struct pg_pool *pool, const struct hs_identity *who)
+static inline hs_us pg_pool_timeout_of(const struct pg_pool *pool, const struct pg_query *query)
 {
-    return who && who->statement_timeout_ms ? who->statement_timeout_ms * HS_MS
-                                            : pool->setup.statement_timeout;
+    hs_us of_caller = query->who ? query->who->statement_timeout_ms * HS_MS : 0;
+    hs_us of_query = query->statement_timeout_ms * HS_MS;
+
+    if (of_query && (!of_caller || of_query < of_caller))
+        return of_query;
+    return of_caller ? of_caller : pool->setup.statement_timeout;
+}
+
+/* Do both run as the same caller, and for as long? */
+static inline bool pg_query_same_caller(const struct pg_query *a, const struct pg_query *b)
+{
+    return a->statement_timeout_ms == b->statement_timeout_ms && hs_identity_eq(a->who, b->who);
 }
 
 /* This pool's share of budget->min. */

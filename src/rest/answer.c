@@ -6,13 +6,13 @@
  * Preference-Applied follow from the statement, the schema and r.form, and nothing else is written here.
  */
 #include "api/etag.h"
-#include "rest/request.h"
+#include "rest/call.h"
 
 #define VARY HS_STR("Accept, Prefer, Range")
 
 /* ---- the body ---- */
 
-static hs_status check_single(size_t n, struct hs_err *reterr)
+hs_status rest_check_single(size_t n, struct hs_err *reterr)
 {
     if (n == 1)
         return HS_OK;
@@ -28,10 +28,12 @@ hs_status rest_write_rows(const struct rest_request *q, const struct pg_rows *ro
     const struct api_rows_opts opts = {.omit_nulls = q->media.is_stripped, .layers = q->layers};
     hs_status status = HS_OK;
 
+    if (q->call)
+        return rest_call_write(q->call, rows, n, out, reterr);
     if (q->media.kind == REST_MEDIA_CSV) {
         rest_csv_write(out, rows, n, r->columns, r->n_columns);
     } else if (q->media.kind == REST_MEDIA_OBJECT) {
-        status = check_single(n, reterr);
+        status = rest_check_single(n, reterr);
         if (!status)
             api_row_write(out, rows, 0, r->columns, r->n_columns, &opts);
     } else {
@@ -58,6 +60,8 @@ void rest_fail(struct rest_request *q, const struct hs_err *err)
 {
     struct api_hold *hold = q->r.hold;
 
+    if (rest_call_settles_failed(q, err))
+        return;
     api_kept_fail(&q->r, api_is_lasting(err));
     rest_reply_error(q->r.req, err, &q->more);
     api_hold_release(hold);
@@ -66,7 +70,8 @@ void rest_fail(struct rest_request *q, const struct hs_err *err)
 /* ---- the answer ---- */
 
 struct counted {
-    size_t n; /* rows */
+    size_t n;    /* rows of the result */
+    size_t told; /* rows, as the headers have it */
     bool has_total;
     uint64_t total;
 };
@@ -83,22 +88,35 @@ static hs_status read_layers(struct rest_request *q, const struct pg_rows *rows,
                            r->statement->number_column, r->req->arena, &q->layers, reterr);
 }
 
+/* Of a call without a count in its statement: are its rows all there are, and are they asked for? */
+static bool may_total(const struct rest_request *q)
+{
+    bool is_cut = q->range.has_limit || q->range.offset;
+
+    return q->prefer.count != REST_COUNT_PLANNED &&
+           (!q->function->is_set_returning || !is_cut);
+}
+
 static struct counted count_rows(const struct rest_request *q, const struct pg_rows *rows)
 {
     const struct sql_statement *statement = q->r.statement;
     bool is_counted = q->r.ask.tree.count != TREE_COUNT_NONE;
     struct counted c = {.n = q->layers ? api_layers_count(q->layers) : rest_count_rows(q, rows)};
     size_t first = q->layers && c.n ? api_layers_row(q->layers, 0) : 0;
-    uint64_t exact = c.n; /* counted, but nothing is cut off: there are as many as rows */
+    uint64_t exact; /* counted, but nothing is cut off: there are as many as rows */
 
+    c.told = q->call && !q->function->is_set_returning ? 1 : c.n;
+    exact = c.told;
     c.has_total = q->prefer.count != REST_COUNT_UNSAID;
     if (statement->has_count && c.n) {
         c.has_total = hs_str_to_u64(pg_rows_value(rows, first, statement->count_column), &exact);
         /* The number stands alone where there is no row. */
         if (!pg_rows_value(rows, first, statement->row_column).p)
-            c.n = 0;
+            c.n = c.told = 0;
     }
-    c.total = rest_count_total(q, is_counted ? &exact : NULL);
+    if (q->call)
+        c.has_total = c.has_total && (is_counted || may_total(q));
+    c.total = q->call ? exact : rest_count_total(q, is_counted ? &exact : NULL);
     return c;
 }
 
@@ -130,6 +148,8 @@ void rest_reply_alone(struct rest_request *q, struct http_reply reply, const str
         reply.headers = hs_arena_printf(q->r.req->arena, "Vary: %.*s\r\n%.*s", HS_FMT(VARY),
                                         HS_FMT(reply.headers));
     reply.body = hs_buf_str(out);
+    if (!hs_buf_failed(out) && rest_call_settles(q, &reply))
+        return;
     if (hs_buf_failed(out))
         api_reply_failed(q->r.req, out);
     else
@@ -156,14 +176,19 @@ static void say_anyway(struct http_req *req, struct hs_str headers)
                                          HS_FMT(headers));
 }
 
+static bool is_void(const struct rest_request *q)
+{
+    return q->call && q->function->is_void;
+}
+
 static void answer_rows(struct rest_request *q, const struct pg_rows *rows)
 {
     struct counted c = count_rows(q, rows);
     const uint64_t *total = c.has_total ? &c.total : NULL;
     struct hs_buf *out = http_req_scratch(q->r.req);
     char range[REST_CONTENT_RANGE_MAX];
-    size_t range_n = rest_content_range_write(range, q->range.offset, c.n, total);
-    struct http_reply reply = {.status = rest_range_status(q->range.offset, c.n, total),
+    size_t range_n = rest_content_range_write(range, q->range.offset, c.told, total);
+    struct http_reply reply = {.status = rest_range_status(q->range.offset, c.told, total),
                                .headers = hs_strn(range, range_n)};
     struct hs_err err;
     hs_status failed;
@@ -173,14 +198,24 @@ static void answer_rows(struct rest_request *q, const struct pg_rows *rows)
     if (reply.status == 416) {
         say_anyway(q->r.req, reply.headers);
         failed = fail_range(q, c.total, &err);
+    } else if (is_void(q)) {
+        q->says_schema = false;
+        reply = (struct http_reply){.status = 204,
+                                    .headers = rest_headers(q, hs_strn(range, range_n))};
+        failed = HS_OK;
+    } else if (q->handler) {
+        if (c.n)
+            rest_add_text_or_bytes(out, q->handler->type, pg_rows_value(rows, 0, 0));
+        failed = HS_OK;
     } else {
         failed = rest_write_rows(q, rows, c.n, out, &err);
     }
-    if (!failed && reply.status == 200 && !q->has_settings) {
+    if (!failed && reply.status == 200 && !q->has_settings && q->r.req->method != HTTP_POST) {
         reply_kept(q, reply.headers, out);
         return;
     }
-    reply.content_type = rest_media_content_type(&q->media, q->r.req->arena);
+    if (!is_void(q))
+        reply.content_type = rest_media_content_type(&q->media, q->r.req->arena);
     if (!failed)
         failed = rest_read_settings(q, rows, &reply, &err);
     if (failed)

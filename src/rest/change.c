@@ -81,7 +81,8 @@ static hs_status prefer(struct rest_change *c, struct hs_err *reterr)
     if (status)
         return status;
     c->rolls_back = is_undone(q);
-    return rest_say_applied(q, applies_to(c), reterr);
+    c->applies = applies_to(c);
+    return rest_say_applied(q, c->applies, reterr);
 }
 
 /* ---- the whole ---- */

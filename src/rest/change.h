@@ -32,13 +32,12 @@ struct rest_change {
     struct tree_json_write write;
     bool gives_rows;    /* the answer has them */
     bool says_where;    /* Location, of the first row */
+    unsigned applies;   /* of enum rest_applies */
     bool rolls_back;    /* whatever it did is undone at its end */
     bool calls_nothing; /* of a user's: nobody could look at the request or touch the session */
     bool is_one_row_at_most; /* and if there is none, nothing was written */
     /* change_run.c's */
     struct pg_loan loan;
-    struct pg_query before;
-    size_t n_before;       /* steps of the prelude that have run */
     struct hs_err failure; /* why there will be no COMMIT */
     struct http_reply reply;
 };
@@ -55,7 +54,7 @@ hs_status rest_change_check(const struct rest_change *c, const struct pg_rows *r
 /* Could that fail although rows were written? */
 bool rest_change_may_fail(const struct rest_change *c);
 /* The answer; its body lives in the worker's scratch. errors HS_E_PGRST111, HS_E_PGRST112, HS_E_MEMORY */
-hs_status rest_change_reply(const struct rest_change *c, const struct pg_rows *rows,
+hs_status rest_change_reply(struct rest_change *c, const struct pg_rows *rows,
                             struct http_reply *ret_reply, struct hs_err *reterr) hs_must_check;
 
 #endif

@@ -176,7 +176,7 @@ static bool is_one_at_most(const struct rest_change *c)
 
     if (c->write.kind == TREE_INSERT)
         return c->body.n_rows <= 1;
-    for (size_t i = 0; i < pg->n_keys; i++) {
+    for (size_t i = 0; i < pg->n_keys && !pg->has_heirs; i++) {
         size_t n = 0;
 
         while (n < pg->keys[i].n_columns && has_equality(&c->q->ask, pg->keys[i].columns[n]))

@@ -181,30 +181,37 @@ static hs_status take_settings(const struct rest_change *c, const struct pg_rows
 
 /* ---- the answer ---- */
 
-/* Committed, and too long to be told: an answer without rows is no failure. */
-static void tell_no_rows(const struct rest_change *c, struct hs_buf *out, struct http_reply *reply)
+/*
+ * The rows are longer than an answer may be. The write is done, perhaps committed, so this must not look like a
+ * failure: it is told as if no rows had been asked for.
+ */
+static hs_status leave_rows_out(struct rest_change *c, struct hs_err *reterr)
 {
-    hs_buf_clear(out);
-    reply->content_type = HS_STR("");
-    reply->status = c->write.kind == TREE_INSERT ? reply->status : 204;
+    c->gives_rows = false;
+    c->q->prefer.answer = REST_RETURN_MINIMAL;
+    return rest_say_applied(c->q, c->applies, reterr);
 }
 
-hs_status rest_change_reply(const struct rest_change *c, const struct pg_rows *rows,
+hs_status rest_change_reply(struct rest_change *c, const struct pg_rows *rows,
                             struct http_reply *reply, struct hs_err *reterr)
 {
-    const struct rest_request *q = c->q;
+    struct rest_request *q = c->q;
     struct hs_buf *out = http_req_scratch(q->r.req);
     hs_status status = HS_OK;
 
-    *reply = (struct http_reply){.status = status_of(c, rows), .headers = write_headers(c, rows)};
+    if (c->gives_rows)
+        status = rest_write_rows(q, rows, pg_rows_count(rows), out, reterr);
+    if (!status && hs_buf_failed(out)) {
+        hs_buf_clear(out);
+        status = leave_rows_out(c, reterr);
+    }
+    if (status)
+        return status;
+    *reply = (struct http_reply){
+        .status = status_of(c, rows), .headers = write_headers(c, rows), .body = hs_buf_str(out)};
     if (!reply->headers.p)
         return hs_fail_memory(reterr);
-    if (c->gives_rows) {
+    if (c->gives_rows)
         reply->content_type = rest_media_content_type(&q->media, q->r.req->arena);
-        status = rest_write_rows(q, rows, pg_rows_count(rows), out, reterr);
-    }
-    if (!status && hs_buf_failed(out))
-        tell_no_rows(c, out, reply);
-    reply->body = hs_buf_str(out);
-    return status ? status : take_settings(c, rows, reply, reterr);
+    return take_settings(c, rows, reply, reterr);
 }

@@ -3,7 +3,7 @@
  * Runs a write.
  *
  *     alone     [prelude] write                              one flight; undone, where that is wanted, by the pool
- *     looked at begin · prelude · write · look · commit      where rows may be written that are not what was asked for
+ *     looked at begin · [prelude] write · look · commit      where rows may be written that are not what was asked for
  *
  * The rule: an answer that refuses has written nothing, and one that does not waits until later reads see it.
  */
@@ -99,51 +99,13 @@ static void on_changed(struct pg_query *query, const struct pg_rows *rows, const
         pg_loan_commit(&c->loan);
 }
 
-/* ---- the prelude, step by step ---- */
-
-static void run_next(struct rest_change *c);
-
-static void on_before(struct pg_query *query, const struct pg_rows *rows, const struct hs_err *err)
-{
-    struct rest_change *c = query->arg;
-
-    (void)rows;
-    HS_OBJ(c, REST_CHANGE_MAGIC);
-    if (!err) {
-        run_next(c);
-        return;
-    }
-    c->failure = *err;
-    pg_loan_abort(&c->loan);
-}
-
-static void run_next(struct rest_change *c)
-{
-    struct pg_query *query = &c->q->r.query;
-    const struct pg_prelude_step *step;
-
-    if (!query->prelude || c->n_before == query->prelude->n) {
-        pg_loan_run(&c->loan, query);
-        return;
-    }
-    step = &query->prelude->step[c->n_before++];
-    c->before = (struct pg_query){.magic = PG_QUERY_MAGIC,
-                                  .sql = step->sql,
-                                  .who = query->who,
-                                  .params = step->params,
-                                  .n_params = step->n_params,
-                                  .done = on_before,
-                                  .arg = c};
-    pg_loan_run(&c->loan, &c->before);
-}
-
 static void on_ready(struct pg_loan *loan)
 {
     struct rest_change *c = loan->arg;
 
     HS_OBJ(c, REST_CHANGE_MAGIC);
     c->q->r.query.done = on_changed;
-    run_next(c);
+    pg_loan_run(loan, &c->q->r.query);
 }
 
 /* ---- ways to run ---- */
@@ -174,6 +136,7 @@ static hs_status surround(struct rest_change *c, struct hs_err *reterr)
     struct rest_request *q = c->q;
     hs_status status = HS_OK;
 
+    rest_bound_time(q);
     if (!c->calls_nothing || rest_wants_prelude(q))
         status = rest_prelude(q, reterr);
     if (q->site->pre_request.p)

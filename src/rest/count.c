@@ -106,6 +106,7 @@ static hs_status ask(struct rest_counting *c, const struct sql_statement *statem
                                  .sql = statement->text,
                                  .sql_hash = statement->hash,
                                  .who = of->who,
+                                 .statement_timeout_ms = of->statement_timeout_ms,
                                  .params = statement->params,
                                  .n_params = statement->n_params,
                                  .prelude = of->prelude,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Media types of the operator's: an aggregate over the rows of an answer, whose result is the body.
+ * Media types of the operator's: an aggregate over the rows of an answer, or a function's own value, is the body.
  *
  * The rule: what it is called with is the answer's rows in all their columns; a request that selects some of them
- * gets the built-in types only, but for an aggregate of anyelement; so does a write. It is a user's function: it runs with the
- * prelude, and nothing of it is kept.
+ * gets the built-in types only, but for an aggregate of anyelement; so does a write. It is a user's function: it
+ * runs with the prelude, and nothing of it is kept.
  *
  * Source: PostgREST reference, media type handlers.
  */
@@ -14,8 +14,11 @@
 static bool is_for(const struct rest_request *q, const struct pg_media_handler *h,
                    struct hs_str media_type, bool is_any_row)
 {
-    return !h->function && hs_str_ieq(h->media_type, media_type) &&
-           (is_any_row ? !h->of : h->of == q->relation);
+    if (!hs_str_ieq(h->media_type, media_type))
+        return false;
+    if (h->function)
+        return !is_any_row && h->function == q->function;
+    return is_any_row ? !h->of : h->of && h->of == q->relation;
 }
 
 static const struct pg_media_handler *find(const struct rest_request *q, struct hs_str media_type,

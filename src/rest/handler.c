@@ -9,6 +9,8 @@
 
 #include "api/url.h"
 
+#define CALLS "rpc/"
+
 /* ---- the words that decide how an answer looks ---- */
 
 /* Range is for GET only (RFC 9110, 14.2). */
@@ -137,10 +139,21 @@ static hs_status decode(const struct rest_request *q, struct hs_str segment,
                : HS_OK;
 }
 
+/* It answers in place of the description. */
+static hs_status start_root_function(struct rest_request *q, struct hs_err *reterr)
+{
+    hs_status status = choose_schema(q, reterr);
+
+    q->schema = q->site->root->schema;
+    return status ? status : rest_call_start(q, q->site->root->name, reterr);
+}
+
 static hs_status start_root(struct rest_request *q, struct hs_err *reterr)
 {
     hs_status status;
 
+    if (q->site->root)
+        return start_root_function(q, reterr);
     if (q->site->rules.openapi == REST_OPENAPI_OFF)
         return hs_fail(reterr, HS_E_PGRST126, "Root endpoint metadata is disabled");
     q->r.req->route = q->site->route_root;
@@ -158,16 +171,22 @@ static hs_status start_path(struct rest_request *q, struct hs_err *reterr)
 {
     struct hs_str rest = q->r.req->path_rest;
     struct hs_str name;
+    bool is_call;
     hs_status status;
 
     if (!rest.n)
         return start_root(q, reterr);
+    is_call = hs_str_starts(rest, HS_STR(CALLS));
+    if (is_call)
+        rest = hs_str_sub(rest, sizeof(CALLS) - 1, rest.n);
     if (hs_str_find(rest, '/') < rest.n)
         return fail_path(reterr);
     status = choose_schema(q, reterr);
     if (!status)
         status = decode(q, rest, &name, reterr);
-    return status ? status : start_relation(q, name, reterr);
+    if (status)
+        return status;
+    return is_call ? rest_call_start(q, name, reterr) : start_relation(q, name, reterr);
 }
 
 static hs_status check_ready(const struct api_worker *worker, const struct http_req *req,

@@ -139,6 +139,9 @@ struct rest_media rest_media_read(struct hs_str text)
     }
     if (media.kind == REST_MEDIA_ARRAY_STRIPPED && !media.is_stripped)
         media.kind = REST_MEDIA_JSON;
+    /* Of other types the parameter means nothing: their names, which keys of kept answers hold, do not say it. */
+    if (media.kind != REST_MEDIA_OBJECT && media.kind != REST_MEDIA_ARRAY_STRIPPED)
+        media.is_stripped = false;
     return media;
 }
 

@@ -7,6 +7,7 @@
  */
 #include "rest/openapi.h"
 
+#include "api/url.h"
 #include "core/json.h"
 
 #define TYPES                                                                    \
@@ -39,12 +40,35 @@ static void add_joined(struct writer *w, const char *prefix, struct hs_str one, 
     hs_buf_add_char(w->out, '"');
 }
 
+/* A name as part of a JSON pointer (RFC 6901) in the fragment of a URI. */
+static void add_pointer(struct hs_buf *out, struct hs_str name)
+{
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] == '~')
+            hs_buf_add_lit(out, "~0");
+        else if (name.p[i] == '/')
+            hs_buf_add_lit(out, "~1");
+        else
+            url_encode(out, hs_str_sub(name, i, i + 1));
+    }
+}
+
+static void add_reference(struct writer *w, const char *prefix, struct hs_str one,
+                          struct hs_str two)
+{
+    hs_buf_printf(w->out, "{\"$ref\":\"%s", prefix);
+    add_pointer(w->out, one);
+    if (two.n) {
+        hs_buf_add_char(w->out, '.');
+        add_pointer(w->out, two);
+    }
+    hs_buf_add_lit(w->out, "\"}");
+}
+
 static void add_ref(struct writer *w, const char *prefix, struct hs_str one, struct hs_str two)
 {
     next(w);
-    hs_buf_add_lit(w->out, "{\"$ref\":");
-    add_joined(w, prefix, one, two);
-    hs_buf_add_char(w->out, '}');
+    add_reference(w, prefix, one, two);
 }
 
 static void add_refs(struct writer *w, const char *const *names, size_t n)
@@ -129,10 +153,10 @@ static void add_get(struct writer *w, const struct pg_relation *r)
     begin_method(w, "get", r->name, r->comment);
     add_row_filters(w, r);
     add_refs(w, common, HS_LEN(common));
-    hs_buf_add_lit(w->out, "],\"responses\":{\"200\":{\"description\":\"OK\",\"schema\":{\"items\":{"
-                           "\"$ref\":");
-    add_joined(w, "#/definitions/", r->name, HS_STR(""));
-    hs_buf_add_lit(w->out, "},\"type\":\"array\"}},\"206\":{\"description\":\"Partial Content\"}}}");
+    hs_buf_add_lit(w->out,
+                   "],\"responses\":{\"200\":{\"description\":\"OK\",\"schema\":{\"items\":");
+    add_reference(w, "#/definitions/", r->name, HS_STR(""));
+    hs_buf_add_lit(w->out, ",\"type\":\"array\"}},\"206\":{\"description\":\"Partial Content\"}}}");
     w->has_member = true;
 }
 
@@ -489,9 +513,9 @@ static void add_parameters(struct writer *w, const struct pg_relation *r)
     add_joined(w, "body.", r->name, HS_STR(""));
     hs_buf_add_lit(w->out, ":{\"name\":");
     hs_json_text(w->out, r->name);
-    hs_buf_add_lit(w->out, ",\"required\":false,\"in\":\"body\",\"schema\":{\"$ref\":");
-    add_joined(w, "#/definitions/", r->name, HS_STR(""));
-    hs_buf_add_lit(w->out, "}}");
+    hs_buf_add_lit(w->out, ",\"required\":false,\"in\":\"body\",\"schema\":");
+    add_reference(w, "#/definitions/", r->name, HS_STR(""));
+    hs_buf_add_char(w->out, '}');
     for (size_t i = 0; i < r->n_columns; i++) {
         next(w);
         add_joined(w, "rowFilter.", r->name, r->columns[i].name);

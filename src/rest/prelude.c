@@ -5,7 +5,7 @@
  * Source: PostgREST reference, transaction-scoped settings.
  */
 #include "core/json.h"
-#include "rest/request.h"
+#include "rest/call.h"
 
 enum { TEXT_MAX = 1 << 20, OF_REQUEST = 5 };
 
@@ -40,10 +40,10 @@ static void add_member(struct hs_buf *out, struct hs_str name, struct hs_str val
     *is_first = false;
 }
 
-/* Was a header of that name there before? Then that one counts, as the first of its name. */
+/* Does a header of that name come later? The last of a name counts, as in PostgREST. */
 static bool is_repeated(const struct http_req *req, size_t at)
 {
-    for (size_t i = 0; i < at; i++) {
+    for (size_t i = at + 1; i < req->n_headers; i++) {
         if (hs_str_ieq(req->headers[i].name, req->headers[at].name))
             return true;
     }
@@ -129,6 +129,92 @@ static bool fill_values(const struct rest_request *q, const char **values)
     return !hs_arena_failed(arena) && values[0] && values[3] && values[4];
 }
 
+/* ---- settings of the function that is called ---- */
+
+/* rest.hoisted_settings: those that hold for the whole transaction. */
+static bool is_hoisted(const struct rest_request *q, struct hs_str name)
+{
+    for (size_t i = 0; i < q->site->rules.n_hoisted_settings; i++) {
+        if (hs_str_ieq(q->site->rules.hoisted_settings[i], name))
+            return true;
+    }
+    return false;
+}
+
+/* NULL: it has none, or it does not count. */
+static const struct pg_setting *hoisted(const struct rest_request *q, const char *name)
+{
+    const struct pg_function *f = q->call ? q->call->function : NULL;
+
+    for (size_t i = 0; f && i < f->n_settings; i++) {
+        if (hs_str_is(f->settings[i].name, name) && is_hoisted(q, f->settings[i].name))
+            return &f->settings[i];
+    }
+    return NULL;
+}
+
+/* What the pool does not set by itself. */
+static bool is_further(const struct rest_request *q, const struct pg_setting *setting)
+{
+    return is_hoisted(q, setting->name) && !hs_str_is(setting->name, "statement_timeout") &&
+           !hs_str_is(setting->name, "default_transaction_isolation");
+}
+
+static size_t count_further(const struct rest_request *q)
+{
+    const struct pg_function *f = q->call ? q->call->function : NULL;
+    size_t n = 0;
+
+    for (size_t i = 0; f && i < f->n_settings; i++)
+        n += is_further(q, &f->settings[i]);
+    return n;
+}
+
+/* More of them behind the statement's, whose n values are there. p == NULL: no memory. */
+static struct hs_str add_setting(struct hs_arena *arena, struct hs_str sql, const char **values,
+                                 size_t *n, struct hs_str name, struct hs_str value)
+{
+    values[(*n)++] = hs_arena_dup(arena, name).p;
+    values[(*n)++] = hs_arena_dup(arena, value).p;
+    return hs_arena_printf(arena, "%.*s, set_config($%zu, $%zu, true)", HS_FMT(sql), *n - 1, *n);
+}
+
+static struct hs_str add_further(const struct rest_request *q, struct hs_str sql,
+                                 const char **values, size_t *n)
+{
+    const struct pg_function *f = q->call ? q->call->function : NULL;
+
+    for (size_t i = 0; f && i < f->n_settings; i++) {
+        if (is_further(q, &f->settings[i]))
+            sql = add_setting(q->r.req->arena, sql, values, n, f->settings[i].name,
+                              f->settings[i].value);
+    }
+    return sql;
+}
+
+void rest_bound_time(struct rest_request *q)
+{
+    const struct pg_setting *own = hoisted(q, "statement_timeout");
+    size_t role = role_of(q);
+
+    if (own)
+        q->r.query.statement_timeout_ms = rest_read_timeout(own->value);
+    else if (role < q->site->catalog->n_roles)
+        q->r.query.statement_timeout_ms = q->site->role_bounds[role].statement_timeout_ms;
+}
+
+static enum pg_isolation isolation_of(const struct rest_request *q, size_t role)
+{
+    const struct pg_setting *own = hoisted(q, "default_transaction_isolation");
+
+    if (own)
+        return rest_read_isolation(own->value);
+    return role < q->site->catalog->n_roles ? q->site->role_bounds[role].isolation
+                                            : PG_ISOLATION_DEFAULT;
+}
+
+/* ---- the steps ---- */
+
 static void add_step(struct rest_request *q, struct pg_prelude_step step)
 {
     HS_BUG_ON(q->prelude.n >= PG_PRELUDE_MAX);
@@ -140,17 +226,16 @@ hs_status rest_prelude(struct rest_request *q, struct hs_err *reterr)
     const struct rest_site *site = q->site;
     struct hs_arena *arena = q->r.req->arena;
     size_t n = OF_REQUEST + site->n_app_values;
-    const char **values = HS_NEW_ARRAY(arena, n + 1, const char *);
+    const char **values = HS_NEW_ARRAY(arena, n + 2 * (1 + count_further(q)), const char *);
     struct hs_str sql = site->settings;
     size_t role = role_of(q);
 
     if (!values || !fill_values(q, values))
         return hs_fail_memory(reterr);
     memcpy(values + OF_REQUEST, site->app_values, site->n_app_values * sizeof(*values));
-    if (q->prefer.timezone.p) {
-        values[n++] = hs_arena_dup(arena, q->prefer.timezone).p;
-        sql = hs_arena_printf(arena, "%.*s, set_config('TimeZone', $%zu, true)", HS_FMT(sql), n);
-    }
+    if (q->prefer.timezone.p)
+        sql = add_setting(arena, sql, values, &n, HS_STR("TimeZone"), q->prefer.timezone);
+    sql = add_further(q, sql, values, &n);
     if (hs_arena_failed(arena))
         return hs_fail_memory(reterr);
     if (role < site->catalog->n_roles && site->role_steps[role].sql.p)
@@ -158,6 +243,7 @@ hs_status rest_prelude(struct rest_request *q, struct hs_err *reterr)
     add_step(q, (struct pg_prelude_step){.sql = sql, .params = values, .n_params = n});
     if (site->pre_request.p)
         add_step(q, (struct pg_prelude_step){.sql = site->pre_request});
+    q->prelude.isolation = isolation_of(q, role);
     q->r.query.prelude = &q->prelude;
     q->r.query.flags &= ~(unsigned)PG_SHARED;
     q->r.query.gather = NULL;

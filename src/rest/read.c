@@ -120,6 +120,7 @@ static hs_status submit(struct rest_request *q, const char *const *key, const ch
     r->submitted_at = hs_now_us();
     if (!r->form.p)
         return hs_fail_memory(reterr);
+    rest_bound_time(q);
     if (q->handler)
         status = rest_aggregate(q, reterr);
     is_all_known = is_all_known && !q->handler;

@@ -23,6 +23,7 @@
 #include "rest/site.h"
 #include "rest/tell.h"
 
+struct rest_call;
 struct rest_change;
 
 enum { REST_REQUEST_MAGIC = 0x52524551 };
@@ -39,10 +40,12 @@ struct rest_request {
     struct rest_more more; /* of an error: what does not fit into it */
     struct rest_range range;
     struct rest_media media;
-    const struct pg_media_handler *handler; /* an aggregate that makes the body; NULL: none (custom.c) */
+    const struct pg_media_handler *handler; /* that makes the body, by an aggregate or as `function`; NULL: none (custom.c) */
     struct rest_prefer prefer;
     struct hs_str applied; /* the line of Preference-Applied; empty: none */
     struct rest_change *change; /* of a write; else NULL */
+    struct rest_call *call;     /* of a function; else NULL */
+    const struct pg_function *function; /* that is called; else NULL */
     struct pg_prelude prelude;
     bool has_settings; /* the last row of the result holds response.headers and response.status */
     struct api_layers *layers; /* of the rows, where the statement has_layers; else NULL */
@@ -61,6 +64,9 @@ static inline struct rest_request *rest_request_of(struct api_request *r)
 hs_status rest_read_start(struct rest_request *q, struct hs_err *reterr) hs_must_check;
 hs_status rest_change_start(struct rest_request *q, struct hs_err *reterr) hs_must_check;
 hs_status rest_options_start(struct rest_request *q, struct hs_err *reterr) hs_must_check;
+/* name: of the function, decoded. */
+hs_status rest_call_start(struct rest_request *q, struct hs_str name, struct hs_err *reterr)
+    hs_must_check;
 hs_status rest_root_start(struct rest_request *q, struct hs_err *reterr) hs_must_check;
 
 /* ---- parts of the way ---- */
@@ -74,6 +80,19 @@ bool rest_take_handler(struct rest_request *q, struct rest_media *media);
 hs_status rest_aggregate(struct rest_request *q, struct hs_err *reterr) hs_must_check;
 /* A value as the body of an answer: bytea is its bytes. */
 void rest_add_text_or_bytes(struct hs_buf *out, const struct pg_type *type, struct hs_str text);
+
+/* ---- bounds (bounds.c) ---- */
+
+/*
+ * The statement fails, undoing what it wrote, where it gives more rows than `most`, or is_single and another number
+ * than one. errors HS_E_MEMORY
+ */
+hs_status rest_bound_rows(struct rest_request *q, bool is_single, uint64_t most,
+                          struct hs_err *reterr) hs_must_check;
+/* Is that what failed? Then *err becomes HS_E_PGRST116 or HS_E_PGRST124. */
+bool rest_read_bound(const struct rest_request *q, bool is_single, struct hs_err *err);
+/* How long the statement may take: as its function or the caller's role has it. Of every statement. */
+void rest_bound_time(struct rest_request *q);
 
 /* The statement becomes an EXPLAIN of itself, as q->media says. errors HS_E_MEMORY */
 hs_status rest_explain(struct rest_request *q, struct hs_err *reterr) hs_must_check;
@@ -115,6 +134,9 @@ hs_status rest_count_prepare(struct rest_request *q, struct hs_err *reterr) hs_m
 /* Asks them, then runs q->r.query. */
 hs_status rest_count_run(struct api_worker *worker, struct api_request *r, struct hs_err *reterr)
     hs_must_check;
+/* errors HS_E_PGRST116: n is not one */
+hs_status rest_check_single(size_t n, struct hs_err *reterr) hs_must_check;
+
 /* The total; exact: what the statement itself counted, NULL = it did not. */
 uint64_t rest_count_total(const struct rest_request *q, const uint64_t *exact);
 
@@ -125,6 +147,12 @@ hs_status rest_read_tree(struct rest_request *q, struct tree_select *ret_tree,
 /* ---- answers; the request is gone then ---- */
 
 void rest_fail(struct rest_request *q, const struct hs_err *err);
+/*
+ * Of a call that may have written: answers so that later reads see it; err: it was written, but cannot be told.
+ * false: it is none, or was not run; nothing was done.
+ */
+bool rest_call_settles(struct rest_request *q, const struct http_reply *reply);
+bool rest_call_settles_failed(struct rest_request *q, const struct hs_err *err);
 /* An answer for this client alone: what is not 200, or not to be kept. Its body is `out`. */
 void rest_reply_alone(struct rest_request *q, struct http_reply reply, const struct hs_buf *out);
 /* Of OPTIONS. */

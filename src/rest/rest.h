@@ -38,6 +38,9 @@ struct rest_rules {
     struct hs_str pre_request; /* empty: none */
     const struct hs_str *extra_search_path;
     size_t n_extra_search_path;
+    struct hs_str root_function; /* "schema.name"; empty: none */
+    const struct hs_str *hoisted_settings;
+    size_t n_hoisted_settings;
     const struct hs_str *app_settings; /* rows "app.settings.name: value" */
     size_t n_app_settings;
 };

@@ -6,6 +6,7 @@
 #include "rest/site.h"
 
 #include "api/comment.h"
+#include "core/log.h"
 #include "core/mem.h"
 
 enum { SITE_BYTES_MAX = 256 << 20, SCRATCH_MAX = 1 << 20, COMMENT_MAX = 512 };
@@ -125,6 +126,32 @@ static hs_status build_place(struct build *b, size_t i, struct hs_err *reterr)
                           : HS_OK;
 }
 
+static hs_status build_calls(struct rest_site *site, struct hs_err *reterr)
+{
+    struct hs_str root = site->rules.root_function;
+    struct hs_str schema = hs_str_cut(&root, '.');
+    size_t n;
+
+    site->call_routes = HS_NEW_ARRAY(&site->arena, site->catalog->n_functions + 1, unsigned);
+    for (size_t i = 0; site->call_routes && i < site->catalog->n_functions; i++) {
+        struct hs_str route = hs_arena_printf(&site->arena, "%.*s/rpc/%.*s",
+                                              HS_FMT(site->rules.path),
+                                              HS_FMT(site->catalog->functions[i].name));
+
+        site->call_routes[i] = route.p ? hs_metric_route(route) : 0;
+    }
+    if (!root.n) {
+        root = schema;
+        schema = site->catalog->n_schemas ? site->catalog->schemas[0] : HS_STR("");
+    }
+    if (root.n)
+        site->root = pg_catalog_functions(site->catalog, schema, root, &n);
+    if (root.n && !site->root)
+        hs_log(HS_LOG_WARN, "root function missing",
+               "rest.root_function names no function of an exposed schema: the description is given");
+    return hs_arena_failed(&site->arena) ? hs_fail_memory(reterr) : HS_OK;
+}
+
 static void free_site(void *object)
 {
     struct rest_site *site = object;
@@ -158,6 +185,8 @@ static hs_status build_site(struct build *b, struct hs_err *reterr)
     site->rules.pre_request = HS_STR_NULL;
     site->rules.extra_search_path = site->rules.app_settings = NULL;
     site->rules.n_extra_search_path = site->rules.n_app_settings = 0;
+    if (!status)
+        status = build_calls(site, reterr);
     site->route_root = hs_metric_route(site->rules.path.n ? site->rules.path : HS_STR("/"));
     if (!status && hs_arena_failed(&site->arena))
         status = hs_fail_memory(reterr);

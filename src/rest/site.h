@@ -29,6 +29,12 @@ struct rest_place {
     struct rest_one one;
 };
 
+/* What a role bounds; 0 = nothing. */
+struct rest_role_bounds {
+    uint32_t statement_timeout_ms;
+    enum pg_isolation isolation;
+};
+
 struct rest_site {
     struct hs_arena arena;
     struct rest_rules rules;
@@ -43,7 +49,10 @@ struct rest_site {
     /* Of each role of the catalog, in their order: a step that sets its settings; sql.p == NULL: it has none. */
     struct pg_prelude_step *role_steps;
     bool *role_matters; /* they may change what an answer looks like */
+    struct rest_role_bounds *role_bounds;
     unsigned route_root;
+    unsigned *call_routes;          /* of each function of the catalog */
+    const struct pg_function *root; /* rest.root_function; NULL: none */
 };
 
 /* Of what runs before a statement (site_settings.c). scratch is left empty. errors HS_E_MEMORY */
@@ -53,6 +62,17 @@ hs_status rest_site_settings(struct rest_site *site, struct hs_buf *scratch, str
 static inline const struct rest_site *rest_site_of(const struct api_model *model)
 {
     return api_model_attached(model);
+}
+
+/* A time as settings of PostgreSQL have it ("20ms", "5 min", "300") in ms; 0: none, or not understood. */
+uint32_t rest_read_timeout(struct hs_str value);
+/* PG_ISOLATION_DEFAULT where it is none of those that differ from it. */
+enum pg_isolation rest_read_isolation(struct hs_str name);
+
+static inline unsigned rest_site_call_route(const struct rest_site *site,
+                                            const struct pg_function *function)
+{
+    return site->call_routes[function - site->catalog->functions];
 }
 
 static inline const struct rest_place *rest_site_place(const struct rest_site *site,

@@ -103,22 +103,45 @@ static bool is_bound(struct hs_str name)
     return false;
 }
 
+enum pg_isolation rest_read_isolation(struct hs_str name)
+{
+    if (hs_str_ieq(name, HS_STR("repeatable read")))
+        return PG_REPEATABLE_READ;
+    return hs_str_ieq(name, HS_STR("serializable")) ? PG_SERIALIZABLE : PG_ISOLATION_DEFAULT;
+}
+
+/* What the pool sets by itself; false: it is something else. */
+static bool take_bound(const struct pg_setting *setting, struct rest_role_bounds *to)
+{
+    if (hs_str_is(setting->name, "statement_timeout"))
+        to->statement_timeout_ms = rest_read_timeout(setting->value);
+    else if (hs_str_is(setting->name, "default_transaction_isolation"))
+        to->isolation = rest_read_isolation(setting->value);
+    else
+        return false;
+    return true;
+}
+
 static void build_role(struct rest_site *site, size_t role, struct hs_buf *scratch)
 {
     const struct pg_role_settings *of = &site->catalog->role_settings[role];
     const char **values = HS_NEW_ARRAY(&site->arena, 2 * of->n_settings + 1, const char *);
+    size_t n = 0;
 
-    if (!values || !of->n_settings)
-        return;
-    for (size_t i = 0; i < of->n_settings; i++) {
-        values[2 * i] = hs_arena_dup(&site->arena, of->settings[i].name).p;
-        values[2 * i + 1] = hs_arena_dup(&site->arena, of->settings[i].value).p;
+    for (size_t i = 0; values && i < of->n_settings; i++) {
+        if (take_bound(&of->settings[i], &site->role_bounds[role]))
+            continue;
+        values[n++] = hs_arena_dup(&site->arena, of->settings[i].name).p;
+        values[n++] = hs_arena_dup(&site->arena, of->settings[i].value).p;
         site->role_matters[role] |= !is_bound(of->settings[i].name);
     }
+    if (!n)
+        return;
     hs_buf_add_lit(scratch, "SELECT ");
-    add_calls(scratch, 1, of->n_settings);
+    add_calls(scratch, 1, n / 2);
+    /* What only the login may set, as GRANT SET ON PARAMETER has it, is set as the login. */
     site->role_steps[role] = (struct pg_prelude_step){
-        .sql = keep(site, scratch), .params = values, .n_params = 2 * of->n_settings};
+        .sql = keep(site, scratch), .params = values, .n_params = n, .is_before = true};
 }
 
 hs_status rest_site_settings(struct rest_site *site, struct hs_buf *scratch, struct hs_err *reterr)
@@ -130,6 +153,7 @@ hs_status rest_site_settings(struct rest_site *site, struct hs_buf *scratch, str
     build_pre_request(site, scratch);
     site->role_steps = HS_NEW_ARRAY(&site->arena, n_roles + 1, struct pg_prelude_step);
     site->role_matters = HS_NEW_ARRAY(&site->arena, n_roles + 1, bool);
+    site->role_bounds = HS_NEW_ARRAY(&site->arena, n_roles + 1, struct rest_role_bounds);
     for (size_t i = 0;
          !hs_arena_failed(&site->arena) && site->catalog->role_settings && i < n_roles; i++)
         build_role(site, i, scratch);

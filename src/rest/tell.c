@@ -23,24 +23,22 @@ enum { HTTP_STATUS_MIN = 200, HTTP_STATUS_MAX = 999, RAISED_HEADERS_MAX = 64 };
 
 static const struct own {
     hs_status status;
-    const char *code;
-    unsigned http;
+    hs_status told_as;
     const char *message; /* NULL: the error's own */
 } own[] = {
-    {HS_E_PG_DOWN, "PGRST000", 503, "Database connection error. Retrying the connection."},
-    {HS_E_SHUTDOWN, "PGRST001", 503, NULL},
-    {HS_E_OUTCOME_UNKNOWN, "PGRST001", 503, NULL},
-    {HS_E_PG_ACQUIRE, "PGRST003", 504, "Timed out acquiring connection from connection pool."},
-    {HS_E_BUSY, "PGRST003", 504, NULL},
-    {HS_E_NO_TOKEN, "PGRST302", 401, "Anonymous access is disabled"},
-    {HS_E_BAD_TOKEN, "PGRST301", 401, NULL},
-    {HS_E_BAD_ROLE, "42501", 403, NULL},
-    {HS_E_NOT_FOUND, "PGRST125", 404, "Invalid path specified in request URL"},
-    {HS_E_BAD_ENCODING, "PGRST100", 400, NULL},
-    {HS_E_BAD_JSON, "PGRST102", 400, NULL},
-    {HS_E_BAD_BODY, "PGRST102", 400, NULL},
-    {HS_E_INTERNAL, "PGRSTX00", 500, NULL},
-    {HS_E_IO, "PGRSTX00", 500, NULL},
+    {HS_E_PG_DOWN, HS_E_PGRST000, "Database connection error. Retrying the connection."},
+    {HS_E_SHUTDOWN, HS_E_PGRST001, NULL},
+    {HS_E_OUTCOME_UNKNOWN, HS_E_PGRST001, NULL},
+    {HS_E_PG_ACQUIRE, HS_E_PGRST003, "Timed out acquiring connection from connection pool."},
+    {HS_E_BUSY, HS_E_PGRST003, NULL},
+    {HS_E_NO_TOKEN, HS_E_PGRST302, "Anonymous access is disabled"},
+    {HS_E_BAD_TOKEN, HS_E_PGRST301, NULL},
+    {HS_E_NOT_FOUND, HS_E_PGRST125, "Invalid path specified in request URL"},
+    {HS_E_BAD_ENCODING, HS_E_PGRST100, NULL},
+    {HS_E_BAD_JSON, HS_E_PGRST102, NULL},
+    {HS_E_BAD_BODY, HS_E_PGRST102, NULL},
+    {HS_E_INTERNAL, HS_E_PGRSTX00, NULL},
+    {HS_E_IO, HS_E_PGRSTX00, NULL},
 };
 
 static const struct own *find_own(hs_status status)
@@ -151,11 +149,12 @@ static struct hs_str text_or_null(struct hs_str text)
 static struct told translate(const struct http_req *req, const struct hs_err *err, bool with_why)
 {
     const struct own *row = err->sqlstate[0] ? NULL : find_own(err->status);
-    struct told t = {.code = hs_str(row ? row->code : hs_err_code(err)),
+    const struct hs_status_info *info = row ? hs_status_info(row->told_as) : NULL;
+    struct told t = {.code = hs_str(info ? info->code : hs_err_code(err)),
                      .message = row && row->message ? hs_str(row->message) : hs_err_what(err),
                      .details = with_why ? text_or_null(hs_err_details(err)) : HS_STR_NULL,
                      .hint = text_or_null(hs_err_own_hint(err)),
-                     .http = row ? row->http : hs_err_http(err)};
+                     .http = info ? info->http : hs_err_http(err)};
     struct rest_fault fault;
 
     if (rest_fault_of(err, req->arena, &fault))
@@ -166,6 +165,8 @@ static struct told translate(const struct http_req *req, const struct hs_err *er
     if (err->sqlstate[0])
         t.http = rest_sqlstate_http(t.code, t.message,
                                     req->identity && req->identity->is_anonymous);
+    else if (err->status == HS_E_BAD_ROLE)
+        t.code = HS_STR("42501"); /* as PostgreSQL to SET ROLE */
     else if (!row)
         t.hint = text_or_null(hs_str(hs_err_hint_text(err)));
     return t;
@@ -221,8 +222,8 @@ static void fail_raised(struct told *t, struct hs_arena *arena, const char *whic
 {
     bool is_message = which[0] == 'M';
 
-    t->code = HS_STR("PGRST121");
-    t->http = 500;
+    t->code = hs_str(hs_status_info(HS_E_PGRST121)->code);
+    t->http = hs_status_info(HS_E_PGRST121)->http;
     t->message = HS_STR("Could not parse JSON in the \"RAISE SQLSTATE 'PGRST'\" error");
     t->details = text.p ? hs_arena_printf(arena, "Invalid JSON value for %s: '%.*s'", which,
                                           HS_FMT(text))

@@ -277,6 +277,36 @@ test('claims as PostgREST judges them, where asked for', async () => {
     });
 });
 
+test("what is wrong with a token, in PostgREST's words at its addresses", async () => {
+    await serving({ 'auth.jwt.claims': 'postgrest', 'auth.jwt.audience': 'a' }, async (server) => {
+        const signed = (claims, key = SECRET) => sign({ role: 'member', ...claims }, key);
+        for (const [token, code, message] of [
+            ['', 'PGRST301', 'Empty JWT is sent in Authorization header'],
+            ['a.b', 'PGRST301', 'Expected 3 parts in JWT; got 2'],
+            ['a.b.', 'PGRST301', 'JWT cryptographic operation failed'],
+            [signed({}, 'x'.repeat(40)), 'PGRST301', 'No suitable key or wrong key type'],
+            [sign(member(3), pairFor('ES256').privateKey, { alg: 'ES256' }), 'PGRST301', 'No suitable key or wrong key type'],
+            [signed({ exp: 1 }), 'PGRST303', 'JWT expired'],
+            [signed({ nbf: now(500) }), 'PGRST303', 'JWT not yet valid'],
+            [signed({ iat: now(500) }), 'PGRST303', 'JWT issued at future'],
+            [signed({ aud: 'b' }), 'PGRST303', 'JWT not in audience'],
+            [signed({ aud: 7 }), 'PGRST303', "The JWT 'aud' claim must be a string or an array of strings"],
+            [signed({ exp: 'soon' }), 'PGRST303', "The JWT 'exp' claim must be a number"],
+        ]) {
+            const answer = await server.get('/rest/v1/clients?limit=1', { headers: { authorization: `Bearer ${token}` } });
+            assert.deepEqual([answer.status, answer.body.code, answer.body.message], [401, code, message]);
+        }
+    });
+    await serving({ 'auth.anonymous_role': undefined }, async (server) => {
+        const answer = await server.get('/rest/v1/clients?limit=1');
+        assert.deepEqual([answer.status, answer.body.code], [401, 'PGRST302']);
+    });
+    await serving({ 'auth.jwt.secret': undefined }, async (server) => {
+        const answer = await server.get('/rest/v1/clients?limit=1', { token: sign(member(3), SECRET) });
+        assert.deepEqual([answer.status, answer.body.code, answer.body.message], [500, 'PGRST300', 'Server lacks JWT secret']);
+    });
+});
+
 test('auth.roles "*": what the login may become, never itself or a superuser', async () => {
     const login = pg.url({ user: 'authenticator', db: 'clients_plus' });
     await serving({ 'auth.roles': ['*'], 'database.url': login }, async (server) => {

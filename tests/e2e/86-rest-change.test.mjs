@@ -4,7 +4,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { SELF, startDropIn, startMuseum, startRest } from './harness/rest.mjs';
+import { Hasten } from './harness/hasten.mjs';
+import { BASE, SELF, restConfig, startDropIn, startMuseum, startRest } from './harness/rest.mjs';
 import { ask } from './rest/differential.mjs';
 
 const options = { skip: SELF && 'of hasten alone' };
@@ -28,7 +29,11 @@ const ADDED = `
         RETURN NEW;
     END $$;
     CREATE TRIGGER watch BEFORE INSERT OR UPDATE OR DELETE ON museum.watched FOR EACH ROW EXECUTE FUNCTION vault.watch();
-    GRANT SELECT, INSERT, UPDATE, DELETE ON museum.guests, museum.badges, museum.watched TO author;
+    CREATE TABLE museum.elders (id integer PRIMARY KEY, age integer);
+    CREATE TABLE museum.heirs () INHERITS (museum.elders);
+    INSERT INTO museum.elders VALUES (1, 90);
+    INSERT INTO museum.heirs VALUES (1, 20);
+    GRANT SELECT, INSERT, UPDATE, DELETE ON museum.elders, museum.guests, museum.badges, museum.watched TO author;
     GRANT SELECT ON museum.watched_log TO author;`;
 
 let pg, rest;
@@ -107,6 +112,11 @@ test('not one object: nothing is written', options, async () => {
     assert.deepEqual(await answers('POST /guests', 201, { body: [{ id: 4, name: 'd' }], prefer: REP, accept: OBJECT }), { id: 4, name: 'd', age: 1 });
 });
 
+test('a key that a table and its heir both have: not one object, and nothing is written', options, async () => {
+    await refuses('PATCH /elders?id=eq.1', 406, 'PGRST116', { body: { age: 0 }, prefer: REP, accept: OBJECT });
+    assert.deepEqual(await pg.sql('SELECT age FROM museum.elders ORDER BY age'), [{ age: 20 }, { age: 90 }]);
+});
+
 test('max-affected: nothing is written', options, async () => {
     const strictly = (n) => ({ prefer: `handling=strict, max-affected=${n}` });
     await refuses('PATCH /guests?id=gt.0', 400, 'PGRST124', { body: { age: 0 }, ...strictly(2) });
@@ -172,6 +182,19 @@ test('rest.tx_end: how transactions end, and who may say otherwise', options, as
     }
 });
 
+test('what the operator\'s check narrows holds for every write, looked at or not', options, async () => {
+    await pg.sql(`CREATE OR REPLACE FUNCTION museum.narrow() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM set_config('role', 'keeper', true), set_config('request.jwt.claims', '{"narrowed": true}', true); END $$`);
+    const server = await startDropIn(pg, { 'db-pre-request': 'museum.narrow' });
+    const patch = (more) => ask(server.url, ['', 'PATCH /guests?id=lt.3', undefined, { noTx: true, body: { age: 0 }, ...more }]);
+    for (const more of [{}, { prefer: 'handling=strict, max-affected=5' }, { prefer: REP, accept: OBJECT }]) {
+        const answer = await patch(more);
+        assert.equal(answer.status, 403, answer.text);
+    }
+    await server.stop();
+    assert.deepEqual((await guests()).map(({ age }) => age), [30, 40, 50]);
+});
+
 test('Location leads to the row', options, async () => {
     await pg.sql(`DELETE FROM museum."Odd Names" WHERE "the id" = 77`);
     const prefer = 'return=headers-only';
@@ -202,6 +225,18 @@ test('limits of a body', options, async () => {
     await refuses('POST /guests', 400, 'PGRST102', { type: 'text/csv', body: `${'n'.repeat(9000)},${'m'.repeat(9000)}\n${',\n'.repeat(9000)}` });
     await answers('POST /guests', 201, { type: 'application/json', body: rows(10_000) });
     assert.equal((await guests()).length, 10_003);
+});
+
+test('rows that are too long for an answer: the write is done, and told without them', options, async () => {
+    await pg.sql(`INSERT INTO museum.guests SELECT n, repeat('x', 2000) FROM generate_series(1000, 1099) n`);
+    const small = await Hasten.start({ ...restConfig(pg), 'server.answer.max': '64KiB' });
+    const row = ['', 'PATCH /guests?id=gte.1000', 204, { noTx: true, body: { age: 77 }, prefer: [REP, 'count=exact'] }];
+    const answer = await ask(small.url + BASE, row);
+    await small.stop();
+    assert.equal(answer.status, 204, answer.text);
+    assert.equal(answer.headers.get('preference-applied'), 'return=minimal, count=exact');
+    assert.equal(answer.headers.get('content-range'), '0-99/100');
+    assert.equal((await guests()).filter(({ age }) => age === 77).length, 100);
 });
 
 test('texts of clients stay values', options, async () => {

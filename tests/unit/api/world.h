@@ -224,6 +224,8 @@ static inline void world_relation(struct hs_arena *arena, struct pg_relation *r,
     world_columns(arena, r, columns);
 }
 
+static const struct hs_str world_languages[] = {{"simple", 6}};
+
 /* One reference, the caller's. people_columns may be NULL: the usual ones. NULL = no memory. */
 static inline struct pg_catalog *world_catalog(const char *people_columns)
 {
@@ -261,8 +263,10 @@ static inline struct pg_catalog *world_catalog(const char *people_columns)
         world_fk(arena, &r[PEOPLE], "manager_id", &r[PEOPLE]);
         world_fk(arena, &r[MESSAGES], "sender_id", &r[PEOPLE]);
         world_fk(arena, &r[MESSAGES], "receiver_id", &r[PEOPLE]);
-        r[PEOPLE].fts_column = pg_relation_column(&r[PEOPLE], HS_STR("search"));
-        r[PEOPLE].fts_config = HS_STR("simple");
+        r[PEOPLE].full_text = (struct pg_full_text){
+            .column = pg_relation_column(&r[PEOPLE], HS_STR("search")),
+            .configs = world_languages,
+            .n_configs = 1};
     }
     return &w->pub;
 }

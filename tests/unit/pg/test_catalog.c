@@ -45,6 +45,17 @@ static const char schema_sql[] =
     "CREATE MATERIALIZED VIEW counts AS SELECT count(*) AS n FROM companies;"
     "CREATE TABLE extra.clients (id int); CREATE TABLE extra.only_there (id int); CREATE TABLE hidden.secret (i int);"
     "CREATE TABLE hidden_fk (i int REFERENCES companies);"
+    "CREATE TEXT SEARCH CONFIGURATION hidden.\"odd 'name\" (COPY = simple);"
+    "CREATE TABLE texts (id int, lang regconfig CHECK (lang IN ('english'::regconfig, 'hidden.\"odd ''name\"'::regconfig)),"
+    " other regconfig CHECK (other <> 'german'::regconfig), only_one regconfig CHECK (only_one = 'german'::regconfig), t text,"
+    " a tsvector GENERATED ALWAYS AS (to_tsvector('german', t) || setweight(to_tsvector('hidden.\"odd ''name\"', t), 'A')"
+    "  || to_tsvector('german', ' ''french''::regconfig')) STORED,"
+    " b tsvector GENERATED ALWAYS AS (to_tsvector(lang, t) || to_tsvector('simple', t)) STORED,"
+    " c tsvector GENERATED ALWAYS AS (to_tsvector(other, t)) STORED,"
+    " d tsvector GENERATED ALWAYS AS (to_tsvector(only_one, t)) STORED);"
+    "CREATE TABLE texts_b (LIKE texts INCLUDING ALL); CREATE TABLE texts_c (LIKE texts INCLUDING ALL);"
+    "CREATE TABLE texts_d (LIKE texts INCLUDING ALL); CREATE INDEX ON texts USING gin (a);"
+    "CREATE INDEX ON texts_b USING gin (b); CREATE INDEX ON texts_c USING gin (c); CREATE INDEX ON texts_d USING gist (d);"
     "CREATE FUNCTION f_one() RETURNS int STABLE RETURN 1;"
     "CREATE FUNCTION f_many() RETURNS SETOF address LANGUAGE sql VOLATILE AS 'SELECT NULL::app.address';"
     "ALTER TABLE clients ENABLE ROW LEVEL SECURITY;"
@@ -131,10 +142,43 @@ static void test_columns(const struct pg_catalog *c)
     assert_true(column(r, "twice")->is_generated && !column(r, "twice")->has_default);
     assert_true(column(r, "mood")->has_default && !column(r, "mood")->not_null);
     assert_int_equal(column(r, "n")->typmod, (10 << 16) + 2 + 4);
-    assert_ptr_equal(r->fts_column, column(r, "fts"));
-    assert_null(relation(c, "companies")->fts_column);
+    assert_ptr_equal(r->full_text.column, column(r, "fts"));
+    assert_null(relation(c, "companies")->full_text.column);
     for (size_t i = 0; i < r->n_columns; i++)
         assert_int_equal(r->columns[i].index, i);
+}
+
+static void assert_names(const struct hs_str *names, size_t n, const char *expected)
+{
+    char text[256] = "";
+
+    for (size_t i = 0; i < n; i++)
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%.*s", i ? "|" : "",
+                       HS_FMT(names[i]));
+    assert_string_equal(text, expected);
+}
+
+static void test_full_text(const struct pg_catalog *c)
+{
+    const struct pg_full_text *a = &relation(c, "texts")->full_text;
+    const struct pg_full_text *b = &relation(c, "texts_b")->full_text;
+    const struct pg_full_text *other = &relation(c, "texts_c")->full_text;
+    const struct pg_full_text *only = &relation(c, "texts_d")->full_text;
+    bool has_odd = false;
+
+    assert_ptr_equal(a->column, column(relation(c, "texts"), "a"));
+    assert_names(a->configs, a->n_configs, "pg_catalog.german|hidden.\"odd 'name\"");
+    assert_null(a->language);
+    assert_names(b->configs, b->n_configs, "pg_catalog.simple");
+    assert_ptr_equal(b->language, column(relation(c, "texts_b"), "lang"));
+    assert_names(b->languages, b->n_languages, "pg_catalog.english|hidden.\"odd 'name\"");
+    assert_ptr_equal(other->language, column(relation(c, "texts_c"), "other"));
+    assert_int_equal(other->n_languages, 0);
+    assert_names(only->languages, only->n_languages, "pg_catalog.german");
+    assert_int_equal(relation(c, "clients")->full_text.n_configs, 0);
+    for (size_t i = 0; i < c->n_text_configs; i++)
+        has_odd = has_odd || hs_str_is(c->text_configs[i].quoted, "hidden.\"odd 'name\"");
+    assert_true(has_odd && hs_str_is(c->text_configs[0].schema, "pg_catalog"));
 }
 
 static void test_types(const struct pg_catalog *c)
@@ -229,6 +273,7 @@ static void test_shape(void **state)
     (void)state;
     test_relations(c);
     test_columns(c);
+    test_full_text(c);
     test_types(c);
     test_keys(c);
     test_foreign_keys(c);

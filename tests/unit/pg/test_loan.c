@@ -111,6 +111,35 @@ static void test_identities(void **state)
     ask_value(&w, READ, bob, me, "bob{\"sub\":\"bob\"}");
 }
 
+/* What runs before a step's statement holds for it, a change of role too, and for nothing behind it. */
+static void test_prelude_of_a_step(void **state)
+{
+    static const char me[] = "SELECT current_user || ' ' || current_setting('test.word', true)";
+    const struct pg_prelude narrows = {
+        .step = {{.sql = HS_STR("SELECT pg_catalog.set_config('test.word', 'set', true)")},
+                 {.sql = HS_STR("SELECT pg_catalog.set_config('role', 'bob', true)")}},
+        .n = 2};
+    const struct pg_prelude fails = {.step = {{.sql = HS_STR("SELECT 1 / 0")}}, .n = 1};
+    struct lease lease;
+    struct ask a;
+
+    (void)state;
+    lease_get(&w, &lease);
+    ask_make(&w, &a, 0, alice, me, NULL);
+    a.query.prelude = &narrows;
+    pg_loan_run(&lease.loan, &a.query);
+    ask_wait(&w, &a, 1);
+    assert_string_equal(a.value, "bob set");
+    expect_step(&lease, alice, me, "alice set");
+    ask_make(&w, &a, 0, alice, "INSERT INTO ledger VALUES (3) RETURNING id", NULL);
+    a.query.prelude = &fails;
+    pg_loan_run(&lease.loan, &a.query);
+    ask_wait(&w, &a, 1);
+    assert_string_equal(a.err.sqlstate, "22012");
+    assert_int_equal(a.rows, 0);
+    lease_abort(&lease);
+}
+
 /* A role that may not be taken is an error of the step, and of the configuration. */
 static void test_context_fails_closed(void **state)
 {
@@ -426,6 +455,7 @@ int main(void)
         TEST(test_abort),
         TEST(test_read_only),
         TEST(test_identities),
+        TEST(test_prelude_of_a_step),
         TEST(test_context_fails_closed),
         TEST(test_statement_timeout),
         TEST(test_cursor),

@@ -44,6 +44,19 @@ static void check_one(const char *text, enum rest_media_kind kind, const char *n
     assert_str(rest_media_name(&media, &arena), hs_str(name));
 }
 
+/* Whatever shows in an answer must show in the name, or two answers would be kept as one. */
+static void test_nulls_are_stripped_only_where_the_name_says_so(void **state)
+{
+    (void)state;
+    assert_false(rest_media_read(HS_STR("application/json;nulls=stripped")).is_stripped);
+    assert_false(rest_media_read(HS_STR("text/csv;nulls=stripped")).is_stripped);
+    assert_true(rest_media_read(HS_STR("application/vnd.pgrst.object;nulls=stripped")).is_stripped);
+    assert_true(rest_media_read(HS_STR("application/vnd.pgrst.array;nulls=stripped")).is_stripped);
+    assert_false(
+        rest_media_read(HS_STR("application/vnd.pgrst.plan;for=\"text/csv;nulls=stripped\""))
+            .plan_is_stripped);
+}
+
 static void test_kinds(void **state)
 {
     (void)state;
@@ -127,8 +140,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order), cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_plans), cmocka_unit_test(test_content_types),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_nulls_are_stripped_only_where_the_name_says_so),
+        cmocka_unit_test(test_plans),
+        cmocka_unit_test(test_content_types),
         cmocka_unit_test(test_bound),
     };
 

@@ -63,6 +63,40 @@ static void test_own(void **state)
           "Proxy-Status: PostgREST; error=query_too_costly\r\n");
 }
 
+static void test_translated(void **state)
+{
+    static const struct {
+        hs_status status;
+        unsigned http;
+        const char *code;
+    } rows[] = {{HS_E_PG_DOWN, 503, "PGRST000"},
+                {HS_E_SHUTDOWN, 503, "PGRST001"},
+                {HS_E_OUTCOME_UNKNOWN, 503, "PGRST001"},
+                {HS_E_PGRST002, 503, "PGRST002"},
+                {HS_E_PG_ACQUIRE, 504, "PGRST003"},
+                {HS_E_BUSY, 504, "PGRST003"},
+                {HS_E_NOT_FOUND, 404, "PGRST125"},
+                {HS_E_BAD_ENCODING, 400, "PGRST100"},
+                {HS_E_BAD_JSON, 400, "PGRST102"},
+                {HS_E_BAD_BODY, 400, "PGRST102"},
+                {HS_E_INTERNAL, 500, "PGRSTX00"},
+                {HS_E_IO, 500, "PGRSTX00"},
+                {HS_E_BAD_ROLE, 403, "42501"}};
+
+    (void)state;
+    for (size_t i = 0; i < HS_LEN(rows); i++) {
+        struct hs_err err = {0};
+        struct told told;
+
+        (void)hs_fail(&err, rows[i].status, "x");
+        tell(&err, /* is_anonymous= */ false, &told);
+        assert_int_equal(told.reply.status, rows[i].http);
+        assert_true(hs_str_starts(hs_str_sub(hs_buf_str(&told.body), 9, told.body.n),
+                                  hs_str(rows[i].code)));
+        hs_buf_fini(&told.body);
+    }
+}
+
 static void raise(struct hs_err *err, const char *sqlstate, const char *message, const char *detail)
 {
     hs_err_clear(err);
@@ -139,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_own),
+        cmocka_unit_test(test_translated),
         cmocka_unit_test(test_raised),
         cmocka_unit_test(test_sqlstates),
     };

@@ -146,6 +146,7 @@ export const write = [
     ['update where nothing may be read', 'PATCH /partly?id=eq.1', '42501', { body: { secret: 'x' } }],
     ['update what may be', 'PATCH /partly?id=eq.1&select=id,name', 200, { body: { name: 'x' }, ...rep }],
     ['update through a view', 'PATCH /open_halls?id=eq.1', 200, { body: { floor: 7 }, ...rep }],
+    ['update of no row with a wrong value', 'PATCH /tickets?holder=like.*1*', 200, { body: { price: 'dear' }, prefer: 'return=representation,missing=default' }],
     ['update with a check', 'PATCH /tickets?id=eq.1', '23514', { body: { price: -3 } }],
     ['update, filter by an unknown column', 'PATCH /tickets?nosuch=eq.1', '42703', { body: { price: 3 } }],
     ['update by CSV', 'PATCH /tickets?id=eq.1&select=id,price', 200, csv('price\n8\n', rep)],
