@@ -20,6 +20,7 @@ struct sql_writer {
     struct hs_str comment; /* p == NULL = none; what it must be like says api/comment.h */
     bool is_shareable;
     unsigned n_aliases; /* given out so far: t0, t1, ... */
+    double rows;        /* that related rows are looked up for, as far as is known; 0: it is not */
 };
 
 /*
@@ -207,6 +208,8 @@ bool sql_order_is_plain(const struct tree_order *order);
 
 hs_status sql_write_wide(struct sql_writer *w, struct tree_select *tree, struct sql_statement *st,
                          struct hs_err *reterr) hs_must_check;
+/* At most so many rows are read; the same number for limits that differ little. 0: unknown. */
+uint64_t sql_size(const struct tree_select *tree);
 /* " LIMIT ... OFFSET ...", if it has any. */
 void sql_limit(struct sql_writer *w, const struct tree_select *tree);
 

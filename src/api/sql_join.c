@@ -161,6 +161,55 @@ static bool has_inner_join(const struct tree_select *tree, bool is_flat)
     return false;
 }
 
+/* One row is hashed in the time of a few hundred instructions, one look-up takes so many times as long. */
+static const double LOOKUP_COST = 4;
+static const double SMALL_MAX = 1000;
+
+/* A table so small that for as many rows it is better read as a whole. */
+static bool is_small(const struct sql_writer *w, const struct tree_embed *e)
+{
+    const struct pg_relation *relation = e->select->relation;
+
+    return relation->relkind == 'r' && !e->join->via && !e->join->function &&
+           relation->rows_estimate >= 0 && relation->rows_estimate <= SMALL_MAX &&
+           relation->rows_estimate <= w->rows * LOOKUP_COST;
+}
+
+static void write_exports(struct sql_writer *w, struct sql_source there,
+                          const struct sql_exports *shown)
+{
+    for (size_t i = 0; i < shown->n; i++) {
+        if (i)
+            hs_buf_add_lit(w->out, ", ");
+        sql_column(w, there, shown->columns[i]);
+    }
+    hs_buf_add_lit(w->out, " FROM ");
+}
+
+/*
+ * A table of which many of the rows here want a row. OFFSET keeps the planner from look-ups, which it thinks cheaper
+ * since it takes the columns of a key for independent, and so the rows here for few.
+ */
+static bool write_small(struct sql_writer *w, struct sql_source here, struct tree_embed *e,
+                        bool is_flat)
+{
+    struct sql_source there = {.alias = e->source};
+    struct sql_exports shown;
+
+    if (!sql_exports_list(w, e->select, /* is_whole= */ true, &shown) || shown.with_row)
+        return false;
+    for (size_t i = 0; i < e->join->n; i++)
+        sql_export(&shown, e->join->there[i]);
+    hs_buf_add_lit(w->out, " LEFT JOIN (SELECT ");
+    write_exports(w, there, &shown);
+    sql_table(w, e->select->relation, there.alias);
+    hs_buf_add_lit(w->out, " OFFSET 0) t");
+    hs_buf_add_u64(w->out, there.alias);
+    (void)sql_related(w, here, there, e, /* is_joined= */ false, is_flat, HS_STR(" ON "));
+    sql_joins(w, there, e->select, is_flat, /* is_cut= */ true);
+    return true;
+}
+
 /*
  * Behind a page: the look-up of one row for each of its rows. LIMIT keeps the planner from reading the whole table
  * for a hash join, which it thinks cheaper than so many look-ups and is not, once pages are in memory.
@@ -176,12 +225,7 @@ static bool write_lookup(struct sql_writer *w, struct sql_source here, struct tr
         return false;
     sql_export(&shown, e->join->there[0]);
     hs_buf_add_lit(w->out, " LEFT JOIN LATERAL (SELECT ");
-    for (size_t i = 0; i < shown.n; i++) {
-        if (i)
-            hs_buf_add_lit(w->out, ", ");
-        sql_column(w, there, shown.columns[i]);
-    }
-    hs_buf_add_lit(w->out, " FROM ");
+    write_exports(w, there, &shown);
     sql_target(w, here, there, e->join, e->select->relation);
     (void)sql_related(w, here, there, e, /* is_joined= */ false, is_flat, HS_STR(" WHERE "));
     hs_buf_add_lit(w->out, " LIMIT 1) t");
@@ -198,6 +242,8 @@ static void write_joined(struct sql_writer *w, struct sql_source here, struct tr
     bool is_inner = e->is_inner && !is_cut;
     bool is_group = !is_inner && has_inner_join(e->select, is_flat);
 
+    if (is_cut && is_small(w, e) && write_small(w, here, e, is_flat))
+        return;
     if (is_cut && write_lookup(w, here, e, is_flat))
         return;
     hs_buf_add(w->out, is_inner ? HS_STR(" JOIN ") : HS_STR(" LEFT JOIN "));

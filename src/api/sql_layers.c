@@ -44,6 +44,26 @@ static bool has_children(const struct layers *l, size_t layer)
     return false;
 }
 
+/* How many rows a layer has about, from what the tables hold. Deep as the request's embeds. */
+static double expect_rows(const struct layers *l, size_t layer)
+{
+    const struct sql_layer *of = &l->outputs->layers[layer];
+    const struct tree_select *tree;
+    const struct tree_select *above;
+    double each;
+
+    if (!layer)
+        return (double)sql_size(l->top->tree);
+    tree = of->embed->select;
+    above = of->parent ? l->outputs->layers[of->parent].embed->select : l->top->tree;
+    each = above->relation->rows_estimate > 0
+               ? tree->relation->rows_estimate / above->relation->rows_estimate
+               : 1;
+    if (tree->has_limit && (double)tree->limit < each)
+        each = (double)tree->limit;
+    return expect_rows(l, of->parent) * (each > 1 ? each : 1);
+}
+
 /* ---- a layer's rows ---- */
 
 static void write_numbered(struct sql_writer *w, const char *before, size_t number)
@@ -99,6 +119,7 @@ static void write_top(const struct layers *l, struct tree_select *tree)
     hs_buf_add_lit(w->out, "(SELECT t0.*, pg_catalog.row_number() OVER () AS n FROM (");
     top->write_rows(top->arg);
     hs_buf_add(w->out, top->has_count ? HS_STR(") t0) t0 ON true") : HS_STR(") t0) t0"));
+    w->rows = expect_rows(l, 0);
     sql_joins(w, from, tree, /* is_flat= */ true, top->is_cut);
     hs_buf_add_char(w->out, ')');
 }
@@ -145,6 +166,7 @@ static void write_from(const struct layers *l, size_t layer)
         write_limited(l, here, there, of->embed);
     else
         sql_target(l->w, here, there, of->embed->join, tree->relation);
+    l->w->rows = expect_rows(l, layer);
     sql_joins(l->w, there, tree, /* is_flat= */ true, is_cut);
     if (is_limited)
         return;

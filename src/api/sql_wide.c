@@ -49,6 +49,50 @@ void sql_limit(struct sql_writer *w, const struct tree_select *tree)
     }
 }
 
+/*
+ * Of a LIMIT that is a parameter the generic plan knows nothing, and is made for a tenth of all rows: for hash joins of
+ * whole tables, and for sorts. Or PostgreSQL sees that, and plans each run anew, which takes longer than the rows. So a
+ * second LIMIT, the next of few numbers, stands in the text:
+ *
+ *     SELECT t0.* FROM (SELECT ... ORDER BY ... LIMIT 64) t0 LIMIT $1::pg_catalog.int8
+ */
+enum { SIZE_MIN = 16, SIZE_STEP = 4, SIZE_TOP = 1 << 16 };
+
+uint64_t sql_size(const struct tree_select *tree)
+{
+    uint64_t size = SIZE_MIN;
+
+    if (!tree->has_limit || tree->limit > SIZE_TOP || tree->offset > SIZE_TOP - tree->limit)
+        return 0;
+    while (size < tree->limit + tree->offset)
+        size *= SIZE_STEP;
+    return size;
+}
+
+/* 0: the limit itself stands in the text, or there is none. */
+static uint64_t written_size(const struct tree_select *tree)
+{
+    return tree->is_limit_fixed ? 0 : sql_size(tree);
+}
+
+static void begin_sized(struct sql_writer *w, const struct tree_select *tree)
+{
+    if (written_size(tree))
+        hs_buf_add_lit(w->out, "SELECT t0.* FROM (");
+}
+
+static void end_sized(struct sql_writer *w, const struct tree_select *tree)
+{
+    uint64_t size = written_size(tree);
+
+    if (size) {
+        hs_buf_add_lit(w->out, " LIMIT ");
+        hs_buf_add_u64(w->out, size);
+        hs_buf_add_lit(w->out, ") t0");
+    }
+    sql_limit(w, tree);
+}
+
 /* ---- what a sub-select shows ---- */
 
 void sql_export(struct sql_exports *x, const struct pg_column *column)
@@ -256,6 +300,7 @@ static void write_plain(const struct wide *s, bool is_inside)
     struct sql_source from = base(s);
 
     sql_order_number(w, s->tree, /* is_joined= */ true, /* is_flat= */ true);
+    begin_sized(w, s->tree);
     hs_buf_add_lit(w->out, "SELECT ");
     sql_outputs_write(w, from, s->tree, /* is_flat= */ true, &s->outputs,
                       is_inside ? SQL_NUMBERED : SQL_UNNAMED);
@@ -272,7 +317,7 @@ static void write_plain(const struct wide *s, bool is_inside)
     (void)sql_choice(w, from, s->tree, /* is_joined= */ true, HS_STR(" WHERE "));
     sql_group(w, s->tree, &s->outputs);
     sql_order_wide(w, from, s->tree, SQL_ORDER_ROWS);
-    sql_limit(w, s->tree);
+    end_sized(w, s->tree);
 }
 
 /* The chosen rows, with what is needed to join and to order them. */
@@ -285,6 +330,7 @@ static void write_chosen(const struct wide *s)
     bool has_marker = s->st->has_count || !has_others;
 
     sql_order_number(w, tree, /* is_joined= */ false, /* is_flat= */ true);
+    begin_sized(w, tree);
     hs_buf_add_lit(w->out, "SELECT ");
     sql_exports_write(w, from, tree->relation, &s->shown);
     if (has_marker)
@@ -297,7 +343,7 @@ static void write_chosen(const struct wide *s)
     sql_order_sources(w, from, tree);
     (void)sql_choice(w, from, tree, /* is_joined= */ false, HS_STR(" WHERE "));
     sql_order_wide(w, from, tree, SQL_ORDER_ROWS);
-    sql_limit(w, tree);
+    end_sized(w, tree);
 }
 
 static void write_counted_from(const struct wide *s)
@@ -329,6 +375,7 @@ static void write_page(const struct wide *s)
     hs_buf_add_char(w->out, '(');
     write_chosen(s);
     hs_buf_add(w->out, s->st->has_count ? HS_STR(") t0 ON true") : HS_STR(") t0"));
+    w->rows = (double)sql_size(s->tree);
     sql_joins(w, from, s->tree, /* is_flat= */ true, /* is_cut= */ true);
     sql_order_wide(w, from, s->tree, SQL_ORDER_PAGE);
 }

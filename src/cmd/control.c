@@ -131,6 +131,7 @@ hs_status serve_source_new(struct serve_conf *sc, struct serve_source **ret_sour
         .n_schemas = conf->database_schemas.n,
         .extra_schemas = conf->rest_extra_search_path.v,
         .n_extra_schemas = conf->rest_enabled ? conf->rest_extra_search_path.n : 0,
+        .channel = conf->rest_enabled ? conf->rest_channel : HS_STR_NULL,
         .allow_login = conf->database_allow_login,
         .connect_timeout = conf->database_pool_connect_timeout,
         .statement_timeout = conf->database_statement_timeout,

@@ -183,6 +183,14 @@ static hs_status check_token(struct edge_auth *auth, struct hs_str token, struct
     return HS_E_BAD_TOKEN;
 }
 
+/* White space of JSON, which is more than that of a header (RFC 8259, 2). */
+static struct hs_str skip_space(struct hs_str json)
+{
+    while (json.n && (json.p[0] == ' ' || (json.p[0] >= '\t' && json.p[0] <= '\r')))
+        json = hs_str_sub(json, 1, json.n);
+    return json;
+}
+
 /*
  * A token that names no role, where that is allowed, is the anonymous role's, with the claims that it brings. As
  * PostgREST has it, claims always tell the role that is used.
@@ -197,8 +205,8 @@ static struct hs_identity *identity_of(struct edge_auth *auth, const struct edge
 
     if (!auth->rules.is_lenient || jwt->names_role)
         return edge_auth_make(auth, role, jwt->claims, is_anonymous);
-    rest = hs_str_trim(jwt->claims);
-    rest = hs_str_trim(hs_str_sub(rest, 1, rest.n));
+    rest = skip_space(jwt->claims);
+    rest = skip_space(hs_str_sub(rest, 1, rest.n));
     hs_buf_init(&claims, jwt->claims.n + 2 * role.n + 64);
     hs_buf_add_lit(&claims, "{\"role\":");
     hs_json_string(&claims, role);

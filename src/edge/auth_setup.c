@@ -6,11 +6,13 @@
  * Both are exchanged whole, and with them goes what was remembered of tokens: a token that was good by a key that is
  * gone, or for a role that may not be named any more, is judged anew.
  */
+#include "core/json.h"
 #include "core/mem.h"
 #include "edge/auth_int.h"
 
 enum {
     ROLE_MAX = 63, /* NAMEDATALEN - 1 of PostgreSQL */
+    CLAIMS_MAX = 1024, /* of the anonymous role: its name, each byte as \u00xx at worst */
     TEXTS_MAX = 8 << 20
 };
 
@@ -246,14 +248,26 @@ struct hs_identity *edge_auth_make(const struct edge_auth *auth, struct hs_str r
     return identity;
 }
 
+/* As PostgREST has it (is_lenient), the claims always tell the role. */
 static hs_status make_anonymous(struct edge_auth *auth, struct hs_err *reterr)
 {
+    struct hs_buf claims;
+
     if (auth->anonymous_role.n > ROLE_MAX)
         return hs_fail(reterr, HS_E_CONFIG, "auth.anonymous_role is no name of a role");
     if (!auth->anonymous_role.n)
         return HS_OK;
-    auth->anonymous = edge_auth_make(auth, auth->anonymous_role, HS_STR("{}"),
-                                     /* is_anonymous= */ true);
+    hs_buf_init(&claims, CLAIMS_MAX);
+    hs_buf_add_char(&claims, '{');
+    if (auth->rules.is_lenient) {
+        hs_buf_add_lit(&claims, "\"role\":");
+        hs_json_string(&claims, auth->anonymous_role);
+    }
+    hs_buf_add_char(&claims, '}');
+    if (!hs_buf_failed(&claims))
+        auth->anonymous = edge_auth_make(auth, auth->anonymous_role, hs_buf_str(&claims),
+                                         /* is_anonymous= */ true);
+    hs_buf_fini(&claims);
     return auth->anonymous ? HS_OK : hs_fail_memory(reterr);
 }
 

@@ -427,6 +427,7 @@ struct pg_catalog_setup {
     /* Not served, but for functions of a row of what is, and types by name. What does not exist is ignored. */
     const struct hs_str *extra_schemas;
     size_t n_extra_schemas;
+    struct hs_str channel; /* PostgREST's, beside hasten's own; empty: none */
     struct hs_str allow_login; /* database.allow_login */
     const struct hs_str
         *roles; /* auth.roles and the anonymous role: each must exist and be grantable */
@@ -456,7 +457,7 @@ void pg_catalog_reader_ask(struct pg_catalog_reader *reader, const struct pg_ask
                            size_t n);
 
 /*
- * Connects if not connected (and LISTENs on channel hasten), checks the login, reads.
+ * Connects if not connected (and LISTENs on channel hasten and the setup's), checks the login, reads.
  *   errors  HS_E_PG_DOWN (connection; try again), HS_E_PG_LOGIN (superuser, BYPASSRLS, owner of a served
  *           relation, behind a transaction-mode pooler, a role that cannot be set), HS_E_PG_ERROR,
  *           HS_E_CONFIG (the url cannot be read, a schema does not exist), HS_E_SHUTDOWN (is_stopping)
@@ -473,8 +474,8 @@ hs_status pg_catalog_watch(struct pg_catalog_reader *reader, hs_us wait, int sto
 
 /*
  * What was asked for by NOTIFY since the last call: 'reload' is PG_TOLD_CATALOG (read it, whatever the
- * fingerprint says), 'reload config' is PG_TOLD_CONF. Any other payload only makes pg_catalog_watch() compare
- * fingerprints at once.
+ * fingerprint says), 'reload config' is PG_TOLD_CONF; on the setup's channel 'reload schema' and 'reload config', no
+ * payload is both. Any other payload only makes pg_catalog_watch() compare fingerprints at once.
  */
 enum { PG_TOLD_CATALOG = 1, PG_TOLD_CONF = 2 };
 unsigned pg_catalog_told(struct pg_catalog_reader *reader);

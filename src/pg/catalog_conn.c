@@ -26,6 +26,8 @@ static const hs_us SETTLE = 50 * HS_MS;
 /* How often a wait for an answer asks whether the program ends. */
 static const hs_us STOP_SLICE = 100 * HS_MS;
 
+enum { CHANNEL_MAX = 64 }; /* NAMEDATALEN, its NUL included */
+
 void pg_reader_clear(PGresult **result)
 {
     PQclear(*result);
@@ -341,13 +343,47 @@ hs_status pg_reader_try(struct pg_catalog_reader *reader, const char *sql, bool 
     return status;
 }
 
+/* A standby cannot LISTEN: there the fingerprint alone tells of changes. */
+static hs_status listen_on(struct pg_catalog_reader *reader, struct hs_str channel,
+                           struct hs_err *reterr)
+{
+    hs_auto(pg_reader_clear) PGresult *listen = NULL;
+    char *quoted = PQescapeIdentifier(reader->conn, channel.p, channel.n);
+    char sql[CHANNEL_MAX * 2 + sizeof("LISTEN ")];
+    struct hs_err ignored;
+    hs_status status;
+
+    if (!quoted) {
+        fail_libpq(reterr, "cannot listen on a channel", PQerrorMessage(reader->conn));
+        return HS_E_PG_DOWN;
+    }
+    (void)snprintf(sql, sizeof(sql), "LISTEN %s", quoted);
+    PQfreemem(quoted);
+    status = pg_reader_query(reader, sql, NULL, 0, &listen, &ignored);
+    if (status != HS_E_PG_DOWN)
+        return HS_OK;
+    if (reterr)
+        *reterr = ignored;
+    return status;
+}
+
+static hs_status listen_on_all(struct pg_catalog_reader *reader, struct hs_err *reterr)
+{
+    struct hs_str channel = reader->setup.channel;
+    hs_status status = listen_on(reader, HS_STR("hasten"), reterr);
+
+    if (status || !channel.n)
+        return status;
+    if (channel.n >= CHANNEL_MAX)
+        return hs_fail(reterr, HS_E_CONFIG, "rest.channel is no name of a channel");
+    return listen_on(reader, channel, reterr);
+}
+
 static hs_status set_up_session(struct pg_catalog_reader *reader, struct hs_err *reterr)
 {
     hs_auto(pg_reader_clear) PGresult *set = NULL;
-    hs_auto(pg_reader_clear) PGresult *listen = NULL;
     char timeout[24];
     const char *params[] = {timeout};
-    struct hs_err ignored;
     hs_status status;
 
     (void)snprintf(timeout, sizeof(timeout), "%llu",
@@ -368,14 +404,7 @@ static hs_status set_up_session(struct pg_catalog_reader *reader, struct hs_err 
         hs_err_hint(reterr, "Use PostgreSQL 15 or newer.");
         return HS_E_PG_ERROR;
     }
-    /* A standby cannot LISTEN: there the fingerprint alone tells of changes. */
-    status = pg_reader_query(reader, "LISTEN hasten", NULL, 0, &listen, &ignored);
-    if (status == HS_E_PG_DOWN) {
-        if (reterr)
-            *reterr = ignored;
-        return status;
-    }
-    return HS_OK;
+    return listen_on_all(reader, reterr);
 }
 
 static hs_status check_encoding(struct pg_catalog_reader *reader, struct hs_err *reterr)
@@ -410,6 +439,20 @@ hs_status pg_reader_connect(struct pg_catalog_reader *reader, struct hs_err *ret
     return status;
 }
 
+static unsigned told_by(const struct pg_catalog_reader *reader, const PGnotify *notify)
+{
+    bool is_second = hs_str_is(reader->setup.channel, notify->relname);
+    bool is_own = strcmp(notify->relname, "hasten") == 0;
+
+    if (is_own && strcmp(notify->extra, "reload") == 0)
+        return PG_TOLD_CATALOG;
+    if (strcmp(notify->extra, "reload config") == 0)
+        return PG_TOLD_CONF;
+    if (is_second && strcmp(notify->extra, "reload schema") == 0)
+        return PG_TOLD_CATALOG;
+    return is_second && !notify->extra[0] ? PG_TOLD_CATALOG | PG_TOLD_CONF : 0;
+}
+
 /* Takes what has arrived; true = a notification was among it. */
 static bool take_notifications(struct pg_catalog_reader *reader)
 {
@@ -417,10 +460,7 @@ static bool take_notifications(struct pg_catalog_reader *reader)
     bool any = false;
 
     while ((notify = PQnotifies(reader->conn))) {
-        if (strcmp(notify->extra, "reload") == 0)
-            reader->told |= PG_TOLD_CATALOG;
-        else if (strcmp(notify->extra, "reload config") == 0)
-            reader->told |= PG_TOLD_CONF;
+        reader->told |= told_by(reader, notify);
         PQfreemem(notify);
         any = true;
     }

@@ -5,6 +5,8 @@
  * The rule: what stands in a kept answer's headers must follow from its key; so Content-Range, Content-Profile and
  * Preference-Applied follow from the statement, the schema and r.form, and nothing else is written here.
  */
+#include <stdio.h>
+
 #include "api/etag.h"
 #include "rest/call.h"
 
@@ -56,10 +58,26 @@ struct hs_str rest_headers(const struct rest_request *q, struct hs_str first)
 
 /* ---- errors ---- */
 
-void rest_fail(struct rest_request *q, const struct hs_err *err)
+/* The rows have a name of ours in the statement; PostgreSQL's words are told with the name that the client knows. */
+static void name_rows(const struct rest_request *q, struct hs_err *err)
+{
+    char *at = q->relation && err->sqlstate[0] ? strstr(err->what, "\"t0.") : NULL;
+    char told[HS_ERR_WHAT];
+
+    if (!at)
+        return;
+    (void)snprintf(told, sizeof(told), "%.*s%.*s%s", (int)(at + 1 - err->what), err->what,
+                   HS_FMT(q->relation->name), at + sizeof("\"t0") - 1);
+    memcpy(err->what, told, sizeof(told));
+}
+
+void rest_fail(struct rest_request *q, const struct hs_err *cause)
 {
     struct api_hold *hold = q->r.hold;
+    struct hs_err named = *cause;
+    const struct hs_err *err = &named;
 
+    name_rows(q, &named);
     if (rest_call_settles_failed(q, err))
         return;
     api_kept_fail(&q->r, api_is_lasting(err));

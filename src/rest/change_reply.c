@@ -11,7 +11,7 @@
 
 #define VARY "Vary: Accept, Prefer, Range\r\n"
 
-enum { LOCATION_MAX = 1 << 16 };
+enum { LOCATION_MAX = 1 << 14, HEADERS_MAX = LOCATION_MAX + 4096 };
 
 /* ---- is it what was asked for? ---- */
 
@@ -94,15 +94,11 @@ static unsigned status_of(const struct rest_change *c, const struct pg_rows *row
 
 /* ---- headers ---- */
 
-/* /tickets?id=eq.10 */
-static void write_location(const struct rest_change *c, const struct pg_rows *rows,
-                           struct hs_buf *out)
+static void write_place(const struct rest_change *c, const struct pg_rows *rows, struct hs_buf *out)
 {
     const struct rest_request *q = c->q;
     struct hs_str base = q->site->rules.path;
 
-    if (!c->says_where || !pg_rows_count(rows))
-        return;
     hs_buf_add_lit(out, "Location: ");
     hs_buf_add(out, hs_str_is(base, "/") ? HS_STR("") : base);
     hs_buf_add_char(out, '/');
@@ -116,6 +112,21 @@ static void write_location(const struct rest_change *c, const struct pg_rows *ro
         url_encode(out, value);
     }
     hs_buf_add_lit(out, "\r\n");
+}
+
+/* /tickets?id=eq.10; not where it is too long: the row is written, so this must not look like a failure. */
+static void write_location(const struct rest_change *c, const struct pg_rows *rows,
+                           struct hs_buf *out)
+{
+    struct hs_buf line;
+
+    if (!c->says_where || !pg_rows_count(rows))
+        return;
+    hs_buf_init(&line, LOCATION_MAX);
+    write_place(c, rows, &line);
+    if (!hs_buf_failed(&line))
+        hs_buf_add(out, hs_buf_str(&line));
+    hs_buf_fini(&line);
 }
 
 /* Only an update tells which rows, as if they were all there are. */
@@ -141,7 +152,7 @@ static struct hs_str write_headers(const struct rest_change *c, const struct pg_
     struct hs_str lines = HS_STR_NULL;
     struct hs_buf out;
 
-    hs_buf_init(&out, LOCATION_MAX);
+    hs_buf_init(&out, HEADERS_MAX);
     hs_buf_add_lit(&out, VARY);
     write_location(c, rows, &out);
     write_range(c, rows, &out);

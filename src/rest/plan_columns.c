@@ -104,6 +104,13 @@ static const struct pg_function *computed_field(const struct rest_planner *p,
     return found;
 }
 
+bool rest_plan_has_name(const struct rest_planner *p, const struct rest_level *level,
+                        struct hs_str name)
+{
+    return rest_relation_field(level->relation, name) ||
+           computed_field(p, level->relation->pg, name);
+}
+
 static const struct tree_step *steps_of(struct rest_planner *p, const struct rest_path *path)
 {
     struct tree_step *steps = HS_NEW_ARRAY(p->arena, path->n_steps + 1, struct tree_step);

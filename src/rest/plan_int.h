@@ -64,6 +64,9 @@ hs_status rest_plan_relate(struct rest_planner *p, struct rest_level *level, str
     hs_must_check;
 
 /* ---- plan_columns.c ---- */
+/* Is it a column or a computed field of the level's rows? */
+bool rest_plan_has_name(const struct rest_planner *p, const struct rest_level *level,
+                        struct hs_str name);
 /*
  * is_above: it stands in the statement of the level above, as messages show. ret_column: NULL for a computed field. ret_value: NULL where it is the column as it is; else to be added to.
  *   errors  HS_E_PG_ERROR with 42703, HS_E_MEMORY

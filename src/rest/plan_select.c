@@ -116,25 +116,38 @@ static struct hs_str name_of(const struct rest_item *item)
     return item->path.name;
 }
 
+/*
+ * `count` without its parentheses, where no column has that name: for PostgreSQL, to which PostgREST gives it as a
+ * column of the row, it is the function called with the row. It was there before aggregates were, and is not switched
+ * off with them.
+ */
+static bool is_row_count(const struct rest_planner *p, const struct rest_level *level,
+                         const struct rest_item *item)
+{
+    return item->kind == REST_ITEM_FIELD && !item->aggregate && !item->path.n_steps &&
+           hs_str_is(item->path.name, "count") && !rest_plan_has_name(p, level, item->path.name);
+}
+
 /* What is made of the row; ret_value: NULL where it is the column as it is. */
 static hs_status bind_value(struct rest_planner *p, const struct rest_level *level,
                             const struct rest_item *item, const struct pg_column **ret_column,
                             struct tree_value **ret_value, struct hs_err *reterr)
 {
+    enum rest_aggregate aggregate = is_row_count(p, level, item) ? REST_COUNT : item->aggregate;
     const struct pg_type *cast;
     const struct pg_type *aggregate_cast;
     hs_status status = HS_OK;
 
     *ret_column = NULL;
     *ret_value = NULL;
-    if (item->path.name.n)
+    if (item->path.name.n && aggregate == item->aggregate)
         status = rest_plan_path(p, level, /* is_above= */ false, &item->path, ret_column, ret_value,
                                 reterr);
     if (!status)
         status = rest_plan_type(p, item->cast, &cast, reterr);
     if (!status)
         status = rest_plan_type(p, item->aggregate_cast, &aggregate_cast, reterr);
-    if (status || (!cast && !item->aggregate))
+    if (status || (!cast && !aggregate))
         return status;
     if (!*ret_value)
         *ret_value = HS_NEW(p->arena, struct tree_value);
@@ -142,7 +155,7 @@ static hs_status bind_value(struct rest_planner *p, const struct rest_level *lev
         return hs_fail_memory(reterr);
     (*ret_value)->column = *ret_column;
     (*ret_value)->cast = cast;
-    (*ret_value)->aggregate = aggregate_of(item->aggregate);
+    (*ret_value)->aggregate = aggregate_of(aggregate);
     (*ret_value)->aggregate_cast = aggregate_cast;
     return HS_OK;
 }
@@ -184,6 +197,15 @@ static size_t count_fields(const struct rest_level *level)
             n += i->kind == REST_ITEM_FIELD;
     }
     return n;
+}
+
+static bool counts_rows(const struct rest_planner *p, const struct rest_level *level)
+{
+    for (const struct rest_item *i = level->items; i; i = i->next) {
+        if (is_row_count(p, level, i))
+            return true;
+    }
+    return false;
 }
 
 static hs_status too_many_fields(struct hs_err *reterr)
@@ -269,7 +291,7 @@ hs_status rest_plan_fields(struct rest_planner *p, struct rest_level *level, str
     if (level->embed)
         level->embed->is_hidden = is_hidden(level);
     level->select->is_grouped = !(level->embed && rest_level_is_hoisted(level)) &&
-                                shows_aggregate(level);
+                                (shows_aggregate(level) || counts_rows(p, level));
     /* `select=` is no list of nothing. */
     if (!level->items && !level->embed) {
         set_all(level);

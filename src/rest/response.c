@@ -57,23 +57,26 @@ static bool is_field_value(struct hs_str s)
     return true;
 }
 
+/* What the server writes by itself: neither the length of an answer nor, twice, its type is a function's to say. */
+static bool is_servers(struct hs_str name)
+{
+    return hs_str_ieq(name, HS_STR("content-length")) ||
+           hs_str_ieq(name, HS_STR("transfer-encoding")) ||
+           hs_str_ieq(name, HS_STR("connection")) || hs_str_ieq(name, HS_STR("date")) ||
+           hs_str_ieq(name, HS_STR("content-type"));
+}
+
 bool rest_add_header(struct hs_buf *lines, struct hs_str name, struct hs_str value)
 {
     if (!is_token(name) || !is_field_value(value))
         return false;
+    if (is_servers(name))
+        return true;
     hs_buf_add(lines, name);
     hs_buf_add_lit(lines, ": ");
     hs_buf_add(lines, value);
     hs_buf_add_lit(lines, "\r\n");
     return true;
-}
-
-/* What the server writes by itself: the length of an answer is not a function's to say. */
-static bool is_framing(struct hs_str name)
-{
-    return hs_str_ieq(name, HS_STR("content-length")) ||
-           hs_str_ieq(name, HS_STR("transfer-encoding")) ||
-           hs_str_ieq(name, HS_STR("connection")) || hs_str_ieq(name, HS_STR("date"));
 }
 
 /* Leaves out of `lines` those of that name. */
@@ -95,8 +98,6 @@ static struct hs_str without(struct hs_arena *arena, struct hs_str lines, struct
 static bool take_header(struct hs_arena *arena, struct hs_str name, struct hs_str value,
                         struct http_reply *reply, struct hs_buf *lines)
 {
-    if (is_framing(name))
-        return true;
     if (hs_str_ieq(name, HS_STR("content-type"))) {
         reply->content_type = hs_arena_dup(arena, value);
         return is_field_value(value);

@@ -23,7 +23,10 @@ void rest_tell(const struct http_req *req, const struct hs_err *err, bool with_w
 /* Answers the request, which is gone then. more: what the error could not hold. */
 void rest_reply_error(struct http_req *req, const struct hs_err *err, const struct rest_more *more);
 
-/* Appends a line; false: it is no header field (RFC 9110, 5.1 and 5.5), and nothing was done. */
+/*
+ * Appends a line, but for a field that the server writes by itself. false: it is no header field (RFC 9110, 5.1 and
+ * 5.5), and nothing was done.
+ */
 bool rest_add_header(struct hs_buf *lines, struct hs_str name, struct hs_str value);
 
 /* HTTP status of a SQLSTATE as PostgREST has it. message: PostgreSQL's, which decides in a few cases. */

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Hasten, exampleConfig } from './harness/hasten.mjs';
 import { Pg } from './harness/pg.mjs';
-import { waitUntil } from './harness/util.mjs';
+import { newSeed, random, waitUntil } from './harness/util.mjs';
 
 const DB = 'clients_plus';
 let pg, server;
@@ -149,6 +149,21 @@ test('prefixes; nothing that somebody types is an error', async () => {
     assert.deepEqual(await ids('services?limit=100&search=a*'), await ids('services?limit=100&search=a'));
 });
 
+test('what is taken apart here means what websearch_to_tsquery() means', async () => {
+    const seed = newSeed();
+    const chance = random(seed);
+    const WORDS = ['creme', 'brulee', 'anglaise', 'pates', 'varies', "l'anglaise", 'creme-brulee', 'Or-ange', 'les'];
+    const term = () => {
+        const word = chance.pick(WORDS);
+        return `${chance.chance(0.25) ? '-' : ''}${chance.chance(0.3) ? `"${word} ${chance.pick(WORDS)}"` : word}`;
+    };
+    for (let i = 0; i < 150; i++) {
+        let words = term();
+        for (let n = chance.int(4); n > 0; n--) words += `${chance.pick([' ', '  ', ' or ', ' OR '])}${term()}`;
+        assert.deepEqual(await found('menus', `zzzz* or ${words}`), await found('menus', words), `${words} (seed ${seed})`);
+    }
+});
+
 test('rank: the order, the number, pages and cursors', async () => {
     const expected = await sql(`SELECT id, ts_rank_cd(fts, q) AS _rank FROM api.workshops, LATERAL (SELECT websearch_to_tsquery('english', 'cats') || websearch_to_tsquery('russian', 'cats') q) q
         WHERE fts @@ q ORDER BY 2 DESC, 1 DESC`);
@@ -171,6 +186,10 @@ test('rank: the order, the number, pages and cursors', async () => {
     assert.deepEqual(await ids('workshops?search=cats&sort=_rank,id'), (await sql(`SELECT id FROM api.workshops, LATERAL (SELECT websearch_to_tsquery('english', 'cats') q) q WHERE fts @@ q ORDER BY ts_rank_cd(fts, q), id`)).map(({ id }) => id));
     const own = await sql(`SELECT id FROM api.articles, LATERAL (SELECT websearch_to_tsquery(lang, 'haus or house') q) q WHERE fts @@ q ORDER BY ts_rank_cd(fts, q) DESC, id DESC`);
     assert.deepEqual(await ids(`articles?search=${e('haus or house')}&sort=-_rank`), own.map(({ id }) => id));
+    const anna = 'clients?search=anna&sort=-_rank&limit=3&fields=id';
+    const related = (await ok(`${anna}&include=company&count=exact`)).data;
+    assert.ok(related.length === 3 && related.every(({ company }) => company.id));
+    assert.deepEqual(related.map(({ id }) => id), await ids(anna));
     const { pagination } = await ok('workshops?search=cats&sort=-_rank&limit=1');
     for (const other of ['search=dogs', 'search=cats&searchLang=english'])
         assert.equal((await get(`workshops?${other}&sort=-_rank&limit=1&cursor=${pagination.nextCursor}`)).body.code, 'bad_cursor');

@@ -205,6 +205,9 @@ test('Location leads to the row', options, async () => {
     }
     await answers('DELETE /prefs?owner=eq.a%26b%20%3D', 204);
     assert.equal((await send('POST /guests', { body: [{ id: 5 }, { id: 6 }], prefer })).headers.get('location'), null);
+    const long = await send('POST /prefs', { body: { owner: 'ü'.repeat(12_000), key: 'k' }, prefer });
+    assert.deepEqual([long.status, long.headers.get('location')], [201, null], 'it was written, so it is no failure');
+    await answers('DELETE /prefs?key=eq.k', 204);
 });
 
 test('a plan of a write writes nothing', options, async () => {

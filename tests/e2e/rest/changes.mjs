@@ -33,6 +33,7 @@ export const CHANGES = [
     ['13.0.0', '`limit` does not limit what PATCH and DELETE change', '#3013'],
     ['13.0.0', '`Prefer: params=single-object` is gone', '#3757'],
     ['13.0.0', 'Filters on columns of a function\'s rows that are not selected', '#3965'],
+    ['13.0.0', 'Arguments of functions in a query string: one of type json is JSON, not a text', '#3643'],
     ['13.0.0', 'Comparisons of texts in jwt-role-claim-key', '#1536'],
     ['13.0.3', '`max-affected` of functions, `PGRST128`', '#4100'],
     ['13.0.5', 'OpenAPI: no GET for volatile functions', '#4174'],

@@ -72,6 +72,8 @@ export const DIFFERENCES = [
     { name: 'RAISE PGRST', since: '12.2.0', why: '`PGRST121` says what could not be read', shows: reworded('PGRST121', ['error.message', 'error.details', 'error.hint']) },
     { name: 'unselected columns of a function', since: '13.0.0', why: 'a function\'s rows are filtered and ordered by all its columns',
         shows: (d, at) => at.was.code === '42703' && at.ours.status === 200 && / \/rpc\//.test(request(at)) },
+    { name: 'JSON arguments by GET', since: '13.0.0', why: 'an argument of type json in a query string is read as JSON, not as a text of it',
+        shows: (d, at) => d.what === 'body' && /^GET \/rpc\/.*=(\{|\[)/.test(request(at)) && at.ours.status === 200 && /^"string/.test(at.theirs.text) },
     { name: 'unknown timezone', since: '16.0', why: 'fails, also leniently', shows: (d, at) => at.is.code === '22023' && /timezone/.test(at.row[3]?.prefer ?? '') },
     { name: 'is.not_null', since: '13.0.0', why: 'is understood', shows: (d, at) => at.was.code === 'PGRST100' && at.ours.status === 200 && /is\.not_null/.test(request(at)) },
     { name: 'full text of a text', since: '13.0.0', why: 'the configuration is applied to the column, too',
@@ -129,6 +131,8 @@ export const DIFFERENCES = [
     { name: 'limit zero', why: '`limit=0` with an offset finds nothing; PostgREST answers 416', shows: (d, at) => at.theirs.status === 416 && /[?&]limit=0&offset=/.test(request(at)) },
     { name: 'casts', why: 'a cast that is no name of a type is 42704 (no such type), where PostgREST can give PostgreSQL\'s 42601', shows: (d, at) => at.was.code === '42601' && at.is.code === '42704' },
     { name: 'preflight', why: 'a preflight is answered with the headers it asks for as it wrote them', shows: (d) => d.what === 'header.access-control-allow-headers' && dense(d.theirs) === dense(d.ours) },
+    { name: 'columns of a call', why: 'a column that the rows of a function do not have is told with their table\'s name (`works.nosuch`) where PostgREST has `pgrst_call.nosuch`',
+        shows: reworded('42703', ['error.message'], ({ theirs }) => theirs.startsWith('column pgrst_call.')) },
     { name: 'qualified names', why: 'types and functions in PostgreSQL\'s messages have their schema in front where they are not in `search_path`',
         shows: (d) => d.what === 'error.message' && typeof d.ours === 'string' && d.ours !== d.theirs && unqualified(d.ours) === unqualified(d.theirs) },
 ];

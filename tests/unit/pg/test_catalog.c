@@ -345,6 +345,8 @@ static const char *const changes[] = {
     "ALTER TABLE app.companies REPLICA IDENTITY FULL",
     "CREATE TEXT SEARCH CONFIGURATION hidden.ts (COPY = simple)",
     "ALTER TEXT SEARCH CONFIGURATION hidden.ts DROP MAPPING FOR word",
+    "ALTER TEXT SEARCH CONFIGURATION hidden.ts RENAME TO ts_2",
+    "ALTER TABLE app.texts_b DROP CONSTRAINT texts_lang_check",
     "ALTER TEXT SEARCH DICTIONARY english_stem (StopWords)",
     "CREATE COLLATION hidden.c FROM \"C\"",
     "CREATE AGGREGATE hidden.agg(int) (SFUNC = int4larger, STYPE = int)",

@@ -125,6 +125,12 @@ static void test_raised(void **state)
           "optional keys: 'details', 'hint'.\","
           "\"message\":\"Could not parse JSON in the \\\"RAISE SQLSTATE 'PGRST'\\\" error\"}",
           "Proxy-Status: PostgREST; error=PGRST121\r\n");
+    /* How long an answer is and where it ends is not for a function to say, nor its type a second time. */
+    raise(&err, "PGRST", "{\"code\":\"1\",\"message\":\"m\"}",
+          "{\"status\":400,\"headers\":{\"Content-Length\":\"1\",\"transfer-encoding\":\"chunked\","
+          "\"Content-Type\":\"text/plain\",\"X-By\":\"rage\"}}");
+    check(&err, 400, "{\"code\":\"1\",\"details\":null,\"hint\":null,\"message\":\"m\"}",
+          "X-By: rage\r\nProxy-Status: PostgREST; error=1\r\n");
     /* A code that would end the line is not told in a header. */
     raise(&err, "PGRST", "{\"code\":\"a\\r\\nB: c\",\"message\":\"\"}",
           "{\"status\":400,\"headers\":{}}");
