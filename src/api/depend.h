@@ -69,6 +69,12 @@ void api_depend_prepare(const struct api_model *model, struct cache_state *state
  */
 bool api_value_is_fixed(const struct pg_type *type, struct hs_str text);
 
+/*
+ * Does the text mean the same value of the type whenever it is read? Not "tomorrow", nothing of a type whose
+ * input function is the user's, and no time with a zone but without a day.
+ */
+bool api_value_is_fixed(const struct pg_type *type, struct hs_str text);
+
 /* ---- as whom ---- */
 
 /*

@@ -10,11 +10,6 @@
 /* ---- values (depend_value.c) ---- */
 
 /*
- * Does the text mean the same value of the type whenever it is read? Not "tomorrow", nothing of a type whose
- * input function is the user's, and no time with a zone but without a day.
- */
-bool api_value_is_fixed(const struct pg_type *type, struct hs_str text);
-/*
  * Does a cast to it give the same from the same text or number whenever it is made? Of types of time it does not, nor
  * of names for objects (regclass), nor of a user's types.
  */

@@ -181,7 +181,10 @@ static hs_status add_declared(struct api_build *build, struct hs_str row, size_t
     *to = (struct api_relation){.to = d.to,
                                 .is_declared = true,
                                 .is_many = d.is_array || !is_single_key(d.to->pg, d.there),
-                                .join = {&pair[0], &pair[1], 1, d.is_array}};
+                                .join = {.here = &pair[0],
+                                         .there = &pair[1],
+                                         .n = 1,
+                                         .is_array = d.is_array}};
     to->names[0] = api_build_forms(build, d.name);
     return hs_arena_failed(arena) ? hs_fail_memory(reterr) : HS_OK;
 }

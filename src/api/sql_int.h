@@ -212,6 +212,9 @@ hs_status sql_write_wide(struct sql_writer *w, struct tree_select *tree, struct 
 uint64_t sql_size(const struct tree_select *tree);
 /* " LIMIT ... OFFSET ...", if it has any. */
 void sql_limit(struct sql_writer *w, const struct tree_select *tree);
+/* Around a SELECT that is limited so: that the planner knows about how many rows there will be. */
+void sql_sized_begin(struct sql_writer *w, const struct tree_select *tree, unsigned alias);
+void sql_sized_end(struct sql_writer *w, const struct tree_select *tree, unsigned alias);
 
 /* Which of a relation's columns a sub-select shows, under the names of sql_source.is_exported. */
 struct sql_exports {

@@ -133,7 +133,9 @@ static void write_limited(const struct layers *l, struct sql_source here, struct
 
     if (!sql_exports_list(w, e->select, /* is_whole= */ false, &shown))
         return;
-    hs_buf_add_lit(w->out, "LATERAL (SELECT ");
+    hs_buf_add_lit(w->out, "LATERAL (");
+    sql_sized_begin(w, e->select, there.alias);
+    hs_buf_add_lit(w->out, "SELECT ");
     for (size_t i = 0; i < shown.n; i++) {
         if (i)
             hs_buf_add_lit(w->out, ", ");
@@ -146,7 +148,7 @@ static void write_limited(const struct layers *l, struct sql_source here, struct
     (void)sql_related(w, here, there, e, /* is_joined= */ false, /* is_flat= */ true,
                       HS_STR(" WHERE "));
     sql_order_wide(w, there, e->select, SQL_ORDER_ROWS);
-    sql_limit(w, e->select);
+    sql_sized_end(w, e->select, there.alias);
     write_numbered(w, ") t", there.alias);
 }
 

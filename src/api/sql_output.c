@@ -340,6 +340,7 @@ static void write_rows(struct sql_writer *w, struct sql_source here, struct tree
     struct sql_source there = {.alias = ++w->n_aliases};
 
     sql_number_embeds(w, tree);
+    sql_sized_begin(w, tree, there.alias);
     hs_buf_add_lit(w->out, "SELECT ");
     sql_outputs_write(w, there, tree, /* is_flat= */ false, outputs, names);
     hs_buf_add_lit(w->out, " FROM ");
@@ -350,7 +351,7 @@ static void write_rows(struct sql_writer *w, struct sql_source here, struct tree
     sql_conditions(w, here, there, e);
     sql_group(w, tree, outputs);
     sql_order_wide(w, there, tree, SQL_ORDER_ROWS);
-    sql_limit(w, tree);
+    sql_sized_end(w, tree, there.alias);
     if (!e->is_many && !tree->has_limit)
         hs_buf_add_lit(w->out, " LIMIT 1");
 }

@@ -75,20 +75,30 @@ static uint64_t written_size(const struct tree_select *tree)
     return tree->is_limit_fixed ? 0 : sql_size(tree);
 }
 
-static void begin_sized(struct sql_writer *w, const struct tree_select *tree)
+static void write_alias(struct sql_writer *w, unsigned alias)
 {
-    if (written_size(tree))
-        hs_buf_add_lit(w->out, "SELECT t0.* FROM (");
+    hs_buf_add_char(w->out, 't');
+    hs_buf_add_u64(w->out, alias);
 }
 
-static void end_sized(struct sql_writer *w, const struct tree_select *tree)
+void sql_sized_begin(struct sql_writer *w, const struct tree_select *tree, unsigned alias)
+{
+    if (!written_size(tree))
+        return;
+    hs_buf_add_lit(w->out, "SELECT ");
+    write_alias(w, alias);
+    hs_buf_add_lit(w->out, ".* FROM (");
+}
+
+void sql_sized_end(struct sql_writer *w, const struct tree_select *tree, unsigned alias)
 {
     uint64_t size = written_size(tree);
 
     if (size) {
         hs_buf_add_lit(w->out, " LIMIT ");
         hs_buf_add_u64(w->out, size);
-        hs_buf_add_lit(w->out, ") t0");
+        hs_buf_add_lit(w->out, ") ");
+        write_alias(w, alias);
     }
     sql_limit(w, tree);
 }
@@ -300,7 +310,7 @@ static void write_plain(const struct wide *s, bool is_inside)
     struct sql_source from = base(s);
 
     sql_order_number(w, s->tree, /* is_joined= */ true, /* is_flat= */ true);
-    begin_sized(w, s->tree);
+    sql_sized_begin(w, s->tree, from.alias);
     hs_buf_add_lit(w->out, "SELECT ");
     sql_outputs_write(w, from, s->tree, /* is_flat= */ true, &s->outputs,
                       is_inside ? SQL_NUMBERED : SQL_UNNAMED);
@@ -317,7 +327,7 @@ static void write_plain(const struct wide *s, bool is_inside)
     (void)sql_choice(w, from, s->tree, /* is_joined= */ true, HS_STR(" WHERE "));
     sql_group(w, s->tree, &s->outputs);
     sql_order_wide(w, from, s->tree, SQL_ORDER_ROWS);
-    end_sized(w, s->tree);
+    sql_sized_end(w, s->tree, from.alias);
 }
 
 /* The chosen rows, with what is needed to join and to order them. */
@@ -330,7 +340,7 @@ static void write_chosen(const struct wide *s)
     bool has_marker = s->st->has_count || !has_others;
 
     sql_order_number(w, tree, /* is_joined= */ false, /* is_flat= */ true);
-    begin_sized(w, tree);
+    sql_sized_begin(w, tree, from.alias);
     hs_buf_add_lit(w->out, "SELECT ");
     sql_exports_write(w, from, tree->relation, &s->shown);
     if (has_marker)
@@ -343,7 +353,7 @@ static void write_chosen(const struct wide *s)
     sql_order_sources(w, from, tree);
     (void)sql_choice(w, from, tree, /* is_joined= */ false, HS_STR(" WHERE "));
     sql_order_wide(w, from, tree, SQL_ORDER_ROWS);
-    end_sized(w, tree);
+    sql_sized_end(w, tree, from.alias);
 }
 
 static void write_counted_from(const struct wide *s)
@@ -464,23 +474,6 @@ static bool has_joins(const struct tree_select *tree)
     return false;
 }
 
-/*
- * Can rows be had in this order without looking at all of them? Then a limit makes the planner join the first ones
- * only, and no page is needed.
- */
-static bool is_order_quick(const struct tree_select *tree)
-{
-    const struct pg_relation *r = tree->relation;
-
-    if (!tree->n_order)
-        return true;
-    for (size_t i = 0; sql_order_is_plain(&tree->order[0]) && i < r->n_keys; i++) {
-        if (r->keys[i].columns[0] == tree->order[0].column)
-            return true;
-    }
-    return false;
-}
-
 static void choose_shape(struct wide *s)
 {
     const struct tree_select *tree = s->tree;
@@ -492,8 +485,11 @@ static void choose_shape(struct wide *s)
     s->st->has_inserted = tree->write && sql_json_write_tells(tree->write) && !tree->is_grouped;
     s->st->has_settings = tree->write && tree->write->with_settings && !tree->is_grouped;
     s->is_source = tree->write || (tree->call && s->st->has_count);
-    s->is_page = s->st->has_count ||
-                 (is_cut && !tree->is_grouped && has_joins(tree) && !is_order_quick(tree));
+    /*
+     * Rows are chosen before others are joined to them even where their order is that of an index: Memoize would
+     * have room for as many rows as the whole table's, and cost more than all else.
+     */
+    s->is_page = s->st->has_count || (is_cut && !tree->is_grouped && has_joins(tree));
 }
 
 static void write_chosen_of(void *arg)

@@ -205,7 +205,7 @@ static struct hs_identity *identity_of(struct edge_auth *auth, const struct edge
 
     if (!auth->rules.is_lenient || jwt->names_role)
         return edge_auth_make(auth, role, jwt->claims, is_anonymous);
-    rest = skip_space(jwt->claims);
+    rest = skip_space(hs_str_trim(jwt->claims));
     rest = skip_space(hs_str_sub(rest, 1, rest.n));
     hs_buf_init(&claims, jwt->claims.n + 2 * role.n + 64);
     hs_buf_add_lit(&claims, "{\"role\":");

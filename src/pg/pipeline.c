@@ -448,8 +448,7 @@ static bool set_isolation(struct pg_conn *conn, const struct pg_query *query)
         [PG_REPEATABLE_READ] = "SET transaction_isolation TO 'repeatable read'",
         [PG_SERIALIZABLE] = "SET transaction_isolation TO 'serializable'",
     };
-    enum pg_isolation isolation = query->prelude ? query->prelude->isolation
-                                                 : PG_ISOLATION_DEFAULT;
+    enum pg_isolation isolation = query->prelude ? query->prelude->isolation : PG_ISOLATION_DEFAULT;
 
     return isolation == PG_ISOLATION_DEFAULT || send_plain(conn, PG_SLOT_STEP, sql[isolation]);
 }

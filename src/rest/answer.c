@@ -111,8 +111,7 @@ static bool may_total(const struct rest_request *q)
 {
     bool is_cut = q->range.has_limit || q->range.offset;
 
-    return q->prefer.count != REST_COUNT_PLANNED &&
-           (!q->function->is_set_returning || !is_cut);
+    return q->prefer.count != REST_COUNT_PLANNED && (!q->function->is_set_returning || !is_cut);
 }
 
 static struct counted count_rows(const struct rest_request *q, const struct pg_rows *rows)

@@ -18,6 +18,7 @@
 enum rest_limits {
     REST_DEPTH_MAX = 16,    /* of embeds, and of and/or in each other */
     REST_ITEMS_MAX = 2000,  /* in select, all levels together */
+    REST_EMBEDS_MAX = 64,   /* all levels together: PostgreSQL plans 100 joins for a second, 300 for ten */
     REST_SCOPES_MAX = 200,  /* levels of which something is said */
     REST_FILTERS_MAX = 500, /* comparisons, all levels together */
     REST_VALUES_MAX = 20000, /* of one in.(...) or any/all list */

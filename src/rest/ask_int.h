@@ -88,6 +88,7 @@ struct ask_complaint {
 /* How much of the limits a request has used up. */
 struct ask_counts {
     size_t items;
+    size_t embeds;
     size_t filters;
     size_t orders;
 };

@@ -175,6 +175,8 @@ static bool read_embedded(struct ask_parser *s, struct rest_item *item)
         return false;
     if (s->depth == REST_DEPTH_MAX)
         return ask_fail_limit(s, "embeds in each other", REST_DEPTH_MAX);
+    if (s->counts->embeds++ == REST_EMBEDS_MAX)
+        return ask_fail_limit(s, "embeds", REST_EMBEDS_MAX);
     s->depth++;
     ok = read_items(s, &item->items) && ask_char(s, ')', ASK_CLOSE);
     s->depth--;

@@ -26,9 +26,8 @@ hs_status rest_bound_rows(struct rest_request *q, bool is_single, uint64_t most,
         return hs_fail_memory(reterr);
     if (n)
         memcpy(params, query->params, n * sizeof(*params));
-    params[n] = hs_arena_printf(arena, "%llu",
-                                (unsigned long long)(most < INT64_MAX ? most : INT64_MAX))
-                    .p;
+    params[n] =
+        hs_arena_printf(arena, "%llu", (unsigned long long)(most < INT64_MAX ? most : INT64_MAX)).p;
     query->params = params;
     query->n_params = n + 1;
     query->sql = hs_arena_printf(
@@ -55,16 +54,16 @@ static struct hs_str behind_mark(struct hs_str message)
 bool rest_read_bound(const struct rest_request *q, bool is_single, struct hs_err *err)
 {
     struct hs_str rest = strcmp(err->sqlstate, "22P02") == 0 ? behind_mark(hs_str(err->what))
-                                                            : HS_STR_NULL;
+                                                             : HS_STR_NULL;
     uint64_t n;
 
     if (!hs_str_to_u64(hs_str_cut(&rest, '"'), &n))
         return false;
     *err = (struct hs_err){0};
-    if (is_single && n != 1 && (!q->prefer.has_max_affected || n <= (uint64_t)q->prefer.max_affected))
+    if (is_single && n != 1 &&
+        (!q->prefer.has_max_affected || n <= (uint64_t)q->prefer.max_affected))
         return rest_check_single(n, err) != HS_OK;
-    (void)hs_fail(err, HS_E_PGRST124,
-                  "Query result exceeds max-affected preference constraint");
+    (void)hs_fail(err, HS_E_PGRST124, "Query result exceeds max-affected preference constraint");
     hs_err_why(err, "The query affects %llu rows", (unsigned long long)n);
     return true;
 }
@@ -75,13 +74,8 @@ static const struct {
     struct hs_str name;
     uint64_t ms; /* 0: a thousandth of one */
 } units[] = {
-    {{"us", 2}, 0},
-    {{"ms", 2}, 1},
-    {{"", 0}, 1},
-    {{"s", 1}, 1000},
-    {{"min", 3}, 60000},
-    {{"h", 1}, 3600000},
-    {{"d", 1}, 86400000},
+    {{"us", 2}, 0},      {{"ms", 2}, 1},      {{"", 0}, 1},         {{"s", 1}, 1000},
+    {{"min", 3}, 60000}, {{"h", 1}, 3600000}, {{"d", 1}, 86400000},
 };
 
 uint32_t rest_read_timeout(struct hs_str value)

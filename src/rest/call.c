@@ -157,8 +157,7 @@ static hs_status surround(struct rest_call *call, struct hs_err *reterr)
         return rest_explain(q, reterr);
     if (is_known && !q->site->pre_request.p)
         return HS_OK;
-    status = call->has_bound ? rest_bound_rows(q, call->is_single, call->rows_most, reterr)
-                             : HS_OK;
+    status = call->has_bound ? rest_bound_rows(q, call->is_single, call->rows_most, reterr) : HS_OK;
     return status ? status : rest_ask_settings(q, reterr);
 }
 
@@ -315,9 +314,8 @@ static hs_status start(struct rest_call *call, struct hs_err *reterr)
 
 static void reply_options(const struct rest_call *call)
 {
-    rest_reply_allow(call->q, call->function->volatility == 'v'
-                                  ? HS_STR("OPTIONS,POST")
-                                  : HS_STR("OPTIONS,GET,HEAD,POST"));
+    rest_reply_allow(call->q, call->function->volatility == 'v' ? HS_STR("OPTIONS,POST")
+                                                                : HS_STR("OPTIONS,GET,HEAD,POST"));
 }
 
 static hs_status check_method(const struct http_req *req, struct hs_err *reterr)

@@ -38,7 +38,8 @@ struct rest_call {
     struct tree_call tree;
     bool is_fixed; /* each argument means the same when it is read again */
     bool writes;   /* it may */
-    bool has_bound; /* of writes: it is undone where it gives more rows than that, or is_single and other than one */
+    bool
+        has_bound; /* of writes: it is undone where it gives more rows than that, or is_single and other than one */
     bool is_single;
     uint64_t rows_most;
 };

@@ -13,7 +13,7 @@
  */
 #include "rest/call.h"
 
-#include "api/depend_int.h"
+#include "api/depend.h"
 #include "api/url.h"
 
 /* ---- what is given ---- */

@@ -127,9 +127,8 @@ static struct hs_str suggest(const struct rest_call *call, struct hs_str name,
                          REST_FUZZY_LOOSE);
         for (size_t i = 0; i < n_same; i++)
             rest_fuzzy_offer(&fuzzy, parameters_of(&same[i], arena));
-        return fuzzy.best.p
-                   ? hs_arena_printf(arena, "%.*s%.*s", HS_FMT(name), HS_FMT(fuzzy.best))
-                   : HS_STR_NULL;
+        return fuzzy.best.p ? hs_arena_printf(arena, "%.*s%.*s", HS_FMT(name), HS_FMT(fuzzy.best))
+                            : HS_STR_NULL;
     }
     rest_fuzzy_start(&fuzzy, name, REST_FUZZY_CLOSE);
     for (size_t i = 0; i < catalog->n_functions; i++) {

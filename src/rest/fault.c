@@ -11,36 +11,34 @@
 #define NONE_FITS "No suitable key was found to decode the JWT"
 
 static const struct {
-    const char *code;
-    unsigned http;
+    hs_status status;
     const char *message; /* NULL: the error's own */
     const char *details;
 } rows[EDGE_FAULTS] = {
-    [EDGE_FAULT_ANONYMOUS] = {"PGRST302", 401, "Anonymous access is disabled", NULL},
-    [EDGE_FAULT_UNCONFIGURED] = {"PGRST300", 500, "Server lacks JWT secret", NULL},
-    [EDGE_FAULT_SCHEME] = {"PGRST301", 401, NULL, NULL},
-    [EDGE_FAULT_EMPTY] = {"PGRST301", 401, "Empty JWT is sent in Authorization header", NULL},
-    [EDGE_FAULT_LENGTH] = {"PGRST301", 401, NULL, NULL},
-    [EDGE_FAULT_PARTS] = {"PGRST301", 401, NULL, NULL}, /* with a number */
-    [EDGE_FAULT_ENCODING] = {"PGRST301", 401, "JWT cryptographic operation failed", NULL},
-    [EDGE_FAULT_HEADER] = {"PGRST301", 401, "JWT cryptographic operation failed", NULL},
-    [EDGE_FAULT_ALGORITHM] = {"PGRST301", 401, NO_KEY, NONE_FITS},
-    [EDGE_FAULT_KEY] = {"PGRST301", 401, NO_KEY, NONE_FITS},
-    [EDGE_FAULT_SIGNATURE] = {"PGRST301", 401, NO_KEY,
-                              "None of the keys was able to decode the JWT"},
-    [EDGE_FAULT_REVOKED] = {"PGRST301", 401, NULL, NULL},
-    [EDGE_FAULT_API_KEY] = {"PGRST301", 401, NULL, NULL},
-    [EDGE_FAULT_PAYLOAD] = {"PGRST303", 401, "Parsing claims failed", NULL},
-    [EDGE_FAULT_EXPIRED] = {"PGRST303", 401, "JWT expired", NULL},
-    [EDGE_FAULT_NOT_YET] = {"PGRST303", 401, "JWT not yet valid", NULL},
-    [EDGE_FAULT_ISSUED] = {"PGRST303", 401, "JWT issued at future", NULL},
-    [EDGE_FAULT_EXP_TYPE] = {"PGRST303", 401, "The JWT 'exp' claim must be a number", NULL},
-    [EDGE_FAULT_NBF_TYPE] = {"PGRST303", 401, "The JWT 'nbf' claim must be a number", NULL},
-    [EDGE_FAULT_IAT_TYPE] = {"PGRST303", 401, "The JWT 'iat' claim must be a number", NULL},
-    [EDGE_FAULT_AUD_TYPE] = {"PGRST303", 401,
+    [EDGE_FAULT_ANONYMOUS] = {HS_E_PGRST302, "Anonymous access is disabled", NULL},
+    [EDGE_FAULT_UNCONFIGURED] = {HS_E_PGRST300, "Server lacks JWT secret", NULL},
+    [EDGE_FAULT_SCHEME] = {HS_E_PGRST301, NULL, NULL},
+    [EDGE_FAULT_EMPTY] = {HS_E_PGRST301, "Empty JWT is sent in Authorization header", NULL},
+    [EDGE_FAULT_LENGTH] = {HS_E_PGRST301, NULL, NULL},
+    [EDGE_FAULT_PARTS] = {HS_E_PGRST301, NULL, NULL}, /* with a number */
+    [EDGE_FAULT_ENCODING] = {HS_E_PGRST301, "JWT cryptographic operation failed", NULL},
+    [EDGE_FAULT_HEADER] = {HS_E_PGRST301, "JWT cryptographic operation failed", NULL},
+    [EDGE_FAULT_ALGORITHM] = {HS_E_PGRST301, NO_KEY, NONE_FITS},
+    [EDGE_FAULT_KEY] = {HS_E_PGRST301, NO_KEY, NONE_FITS},
+    [EDGE_FAULT_SIGNATURE] = {HS_E_PGRST301, NO_KEY, "None of the keys was able to decode the JWT"},
+    [EDGE_FAULT_REVOKED] = {HS_E_PGRST301, NULL, NULL},
+    [EDGE_FAULT_API_KEY] = {HS_E_PGRST301, NULL, NULL},
+    [EDGE_FAULT_PAYLOAD] = {HS_E_PGRST303, "Parsing claims failed", NULL},
+    [EDGE_FAULT_EXPIRED] = {HS_E_PGRST303, "JWT expired", NULL},
+    [EDGE_FAULT_NOT_YET] = {HS_E_PGRST303, "JWT not yet valid", NULL},
+    [EDGE_FAULT_ISSUED] = {HS_E_PGRST303, "JWT issued at future", NULL},
+    [EDGE_FAULT_EXP_TYPE] = {HS_E_PGRST303, "The JWT 'exp' claim must be a number", NULL},
+    [EDGE_FAULT_NBF_TYPE] = {HS_E_PGRST303, "The JWT 'nbf' claim must be a number", NULL},
+    [EDGE_FAULT_IAT_TYPE] = {HS_E_PGRST303, "The JWT 'iat' claim must be a number", NULL},
+    [EDGE_FAULT_AUD_TYPE] = {HS_E_PGRST303,
                              "The JWT 'aud' claim must be a string or an array of strings", NULL},
-    [EDGE_FAULT_AUDIENCE] = {"PGRST303", 401, "JWT not in audience", NULL},
-    [EDGE_FAULT_NO_ROLE] = {"PGRST302", 401, "Anonymous access is disabled", NULL},
+    [EDGE_FAULT_AUDIENCE] = {HS_E_PGRST303, "JWT not in audience", NULL},
+    [EDGE_FAULT_NO_ROLE] = {HS_E_PGRST302, "Anonymous access is disabled", NULL},
 };
 
 bool rest_fault_of(const struct hs_err *err, struct hs_arena *arena, struct rest_fault *ret_fault)
@@ -48,14 +46,15 @@ bool rest_fault_of(const struct hs_err *err, struct hs_arena *arena, struct rest
     bool is_token = err->status == HS_E_NO_TOKEN || err->status == HS_E_BAD_TOKEN ||
                     err->status == HS_E_BAD_ROLE;
     enum edge_fault fault = is_token ? edge_fault_of(err) : EDGE_FAULT_NONE;
+    const struct hs_status_info *info;
     struct hs_str message;
 
-    if (!rows[fault].code)
+    if (!rows[fault].status)
         return false;
     message = hs_str(rows[fault].message ? rows[fault].message : err->what);
     if (fault == EDGE_FAULT_PARTS)
         message = hs_arena_printf(arena, "Expected 3 parts in JWT; got %u", edge_fault_number(err));
-    *ret_fault = (struct rest_fault){rows[fault].code, rows[fault].http, message,
-                                     rows[fault].details};
+    info = hs_status_info(rows[fault].status);
+    *ret_fault = (struct rest_fault){info->code, info->http, message, rows[fault].details};
     return true;
 }

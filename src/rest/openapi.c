@@ -470,9 +470,12 @@ static void add_function_path(struct writer *w, const struct pg_function *f)
     add_joined(w, "/rpc/", f->name, HS_STR(""));
     hs_buf_add_lit(w->out, ":{");
     w->has_member = false;
-    begin_call(w, "get", f);
-    add_query_arguments(w, f);
-    end_method(w, "\"200\":{\"description\":\"OK\"}");
+    /* What may write is only called by POST. */
+    if (f->volatility != 'v') {
+        begin_call(w, "get", f);
+        add_query_arguments(w, f);
+        end_method(w, "\"200\":{\"description\":\"OK\"}");
+    }
     begin_call(w, "post", f);
     add_body_argument(w, f);
     end_method(w, "\"200\":{\"description\":\"OK\"}");

@@ -15,24 +15,41 @@ static const char SQL_RELATIONS[] =
     " pg_catalog.has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE')"
     " OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE')"
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+    " WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY c.oid";
+
+/* The row of that relation, or as many as there are. */
+static size_t find_row(const struct pg_rows *rows, uint32_t oid)
+{
+    size_t low = 0;
+    size_t high = pg_rows_count(rows);
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        uint64_t found;
+
+        if (!hs_str_to_u64(pg_rows_value(rows, middle, 0), &found) || found < oid)
+            low = middle + 1;
+        else if (found > oid)
+            high = middle;
+        else
+            return middle;
+    }
+    return pg_rows_count(rows);
+}
 
 /* relkind 'm' is never written to. */
 static uint8_t may_of(const struct pg_rows *rows, const struct pg_relation *r, bool lists_all)
 {
-    uint64_t oid;
+    size_t row = find_row(rows, r->oid);
     uint64_t may;
 
-    for (size_t i = 0; i < pg_rows_count(rows); i++) {
-        if (!hs_str_to_u64(pg_rows_value(rows, i, 0), &oid) || oid != r->oid)
-            continue;
-        if (!hs_str_to_u64(pg_rows_value(rows, i, 1), &may) || r->relkind == 'm')
-            may = 0;
-        if (lists_all || hs_str_is(pg_rows_value(rows, i, 2), "t"))
-            may |= REST_MAY_SEE;
-        return (uint8_t)may;
-    }
-    return 0;
+    if (row == pg_rows_count(rows))
+        return 0;
+    if (!hs_str_to_u64(pg_rows_value(rows, row, 1), &may) || r->relkind == 'm')
+        may = 0;
+    if (lists_all || hs_str_is(pg_rows_value(rows, row, 2), "t"))
+        may |= REST_MAY_SEE;
+    return (uint8_t)may;
 }
 
 static uint8_t *read_may(const struct rest_request *q, const struct pg_rows *rows)
@@ -143,5 +160,8 @@ hs_status rest_root_start(struct rest_request *q, struct hs_err *reterr)
                                .is_unwanted = &q->r.req->is_gone,
                                .done = on_done,
                                .arg = &q->r};
-    return pg_pool_run(q->r.worker->pool, query, reterr);
+    /* Who may not ask for anything may not ask for this. */
+    if (q->site->pre_request.p)
+        status = rest_prelude(q, reterr);
+    return status ? status : pg_pool_run(q->r.worker->pool, query, reterr);
 }

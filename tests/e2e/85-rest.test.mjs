@@ -180,11 +180,19 @@ test('a plan only where it is allowed', async () => {
     });
 });
 
+test('what Accept says of null, and does not show in the type, decides nothing', async () => {
+    const stripped = await kept('notes?id=eq.41&select=id,data', { headers: { accept: 'application/json;nulls=stripped' } });
+    assert.deepEqual(stripped.body, [{ id: 41, data: { n: 2, gone: null } }]);
+    assert.deepEqual((await kept('notes?id=eq.41&select=id,data')).body, stripped.body);
+});
+
 test('a check of the operator\'s before each request', () => withServer({ 'rest.pre_request': 'api.check_request' }, async (checked) => {
     const refused = await checked.get('/rest/v1/notes?id=eq.1', { headers: { 'x-refuse': '1' } });
     assert.deepEqual([refused.status, refused.body], [418, { code: 'PT418', details: null, hint: 'ask for coffee elsewhere', message: 'a teapot' }]);
     assert.equal(refused.headers.get('proxy-status'), 'PostgREST; error=PT418');
     for (let i = 0; i < 3; i++) assert.notEqual(said(await checked.get('/rest/v1/notes?id=eq.1')), 'HIT');
+    assert.equal((await checked.get('/rest/v1/', { headers: { 'x-refuse': '1' } })).status, 418, 'the description, too');
+    assert.equal((await checked.get('/rest/v1/')).status, 200);
 }));
 
 test('the dialect at the root: its neighbours stay', () => withServer({ 'rest.path': '/' }, async (root) => {

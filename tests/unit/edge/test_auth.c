@@ -451,6 +451,8 @@ static void test_lenient(void **state)
     } rows[] = {
         {"{\"sub\":\"x\"}", "{\"role\":\"viewer\",\"sub\":\"x\"}", true},
         {" { } ", "{\"role\":\"viewer\"}", true},
+        {"\r\n{\n\t}", "{\"role\":\"viewer\"}", true},
+        {"\n{\n\"sub\":\"x\"}", "{\"role\":\"viewer\",\"sub\":\"x\"}", true},
         {"{\"role\":\"viewer\"}", "{\"role\":\"viewer\"}", true},
         {"{\"role\":\"member\"}", "{\"role\":\"member\"}", false},
     };

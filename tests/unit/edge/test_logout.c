@@ -99,8 +99,7 @@ static void test_lines(void **state)
                                       "{\"id\":\"00112233445566778899aabbccddeefg\",\"exp\":1}",
                                       "{\"id\":\"00112233445566778899aabbccddee\",\"exp\":1}",
                                       "{\"id\":\"00112233445566778899aabbccddeeff\",\"exp\":1}x",
-                                      "{\"id\":\"00112233445566778899aabbccddeeff\",\"exp\":"
-                                      "9223372036854775807}"};
+                                      "{\"id\":\"00112233445566778899aabbccddeeff\",\"exp\":9223372036854775807}"};
     struct edge_logout_entry entry;
     struct edge_logout_entry back;
     struct hs_buf line;

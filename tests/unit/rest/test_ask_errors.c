@@ -212,6 +212,7 @@ static void test_limits(void **state)
                 "the query has too many and/or in each other");
     check_limit("", "a.", "b=eq.1", "", REST_DEPTH_MAX,
                 "the query has too many embeds in each other");
+    check_limit("select=a", ",b()", "", "", REST_EMBEDS_MAX, "the query has too many embeds");
     check_limit("select=a", ",a", "", "", REST_ITEMS_MAX - 1,
                 "the query has too many elements in select");
     check_limit("order=a", ",a", "", "", REST_ITEMS_MAX - 1,
