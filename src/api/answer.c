@@ -9,7 +9,7 @@
  * there is a further page; it is never shown. A page read backwards is turned round here. total stands
  * only where it was asked for; "totalIs" says how far an estimated one can be trusted.
  */
-#include "api/handler_int.h"
+#include "api/request.h"
 
 hs_status api_answer_item(const struct api_request *r, const struct pg_rows *rows,
                           struct hs_buf *out, struct hs_err *reterr)

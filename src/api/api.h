@@ -77,7 +77,8 @@ struct api_setup {
     char cursor_key[32];
     const struct named_source *named; /* files of named queries, api.queries */
     size_t n_named;
-    uint64_t generation; /* of the cache's catalog, read before the catalog was; 0 without a cache */
+    uint64_t
+        generation; /* of the cache's catalog, read before the catalog was; 0 without a cache */
 };
 
 /*

@@ -15,7 +15,7 @@
  * is started, so that an answer for which there is no room can always be replaced by the words that say so.
  */
 #include "api/batch_read.h"
-#include "api/handler_int.h"
+#include "api/request.h"
 #include "api/settle.h"
 #include "core/json.h"
 #include "http/sub.h"
@@ -50,7 +50,6 @@ struct batch {
     struct pg_loan loan;
     struct api_request end; /* answers for all of them */
 };
-
 
 /* ---- one answer ---- */
 
@@ -180,8 +179,8 @@ static void join(struct batch *batch, struct hs_buf *out)
     http_req_unhold(batch->req, SHORT_PIECE);
     hs_buf_add_char(out, '{');
     if (batch->is_transaction)
-        hs_buf_add(out, batch->failed ? HS_STR("\"committed\":false,")
-                                      : HS_STR("\"committed\":true,"));
+        hs_buf_add(out,
+                   batch->failed ? HS_STR("\"committed\":false,") : HS_STR("\"committed\":true,"));
     hs_buf_add_lit(out, "\"responses\":[");
     for (size_t i = 0; i < batch->n_parts; i++) {
         struct batch_part *part = &batch->parts[i];

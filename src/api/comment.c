@@ -11,7 +11,7 @@
  */
 #include "api/comment.h"
 
-#include "api/handler_int.h"
+#include "api/request.h"
 #include "api/url.h"
 
 struct hs_str api_comment_route(struct hs_arena *arena, struct hs_str route)

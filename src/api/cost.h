@@ -17,7 +17,7 @@
 #ifndef API_COST_H
 #define API_COST_H
 
-#include "api/handler_int.h"
+#include "api/request.h"
 
 /* Hands the statement in; as pg_pool_run(). */
 typedef hs_status api_run_f(struct api_worker *worker, struct api_request *r,

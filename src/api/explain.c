@@ -10,7 +10,7 @@
 #include "api/explain.h"
 
 #include "api/depend.h"
-#include "api/handler_int.h"
+#include "api/request.h"
 #include "api/kept.h"
 #include "core/json.h"
 

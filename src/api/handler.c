@@ -157,7 +157,8 @@ static void reply_item(struct api_request *r, const struct pg_rows *rows, const 
     if (r->statement->has_version && !hs_buf_failed(body))
         etag = etag_write(tag, pg_rows_value(rows, 0, r->statement->version_column),
                           hs_buf_str(body));
-    api_kept_answer(r, &(struct api_answer){.content_type = HS_STR("application/json"), .etag = etag}, body);
+    api_kept_answer(
+        r, &(struct api_answer){.content_type = HS_STR("application/json"), .etag = etag}, body);
 }
 
 static void reply_list(struct api_request *r, const struct hs_buf *body)

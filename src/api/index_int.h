@@ -8,7 +8,7 @@
 #ifndef API_INDEX_INT_H
 #define API_INDEX_INT_H
 
-#include "api/handler_int.h"
+#include "api/request.h"
 
 struct api_listing {
     const struct api_model *model;

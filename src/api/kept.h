@@ -62,8 +62,9 @@ hs_status api_kept_question(struct api_kept *kept, const char *const *key,
 /* An answer with status 200. Texts live until the call returns. */
 struct api_answer {
     struct hs_str content_type;
-    struct hs_str etag;    /* with its quotes; empty = none */
-    struct hs_str vary;    /* names of the request's fields that it depends on beside Accept-Encoding */
+    struct hs_str etag; /* with its quotes; empty = none */
+    struct hs_str
+        vary; /* names of the request's fields that it depends on beside Accept-Encoding */
     struct hs_str headers; /* further complete lines, which are kept with it */
 };
 

@@ -75,7 +75,8 @@ static hs_status read_row(struct api_build *build, struct hs_str row, struct hs_
 
     while (!why && rest.n)
         why = read_part(build, table, hs_str_trim(hs_str_cut(&rest, ';')));
-    if (!why && !table->keep.is_public && (table->keep.cdn_control.n || table->keep.has_surrogate_keys))
+    if (!why && !table->keep.is_public &&
+        (table->keep.cdn_control.n || table->keep.has_surrogate_keys))
         why = "cdn= and keys are for shared caches, which keep only what control= calls public.";
     return why ? bad_row(reterr, row, why) : HS_OK;
 }

@@ -11,7 +11,7 @@
 #ifndef API_KEY_H
 #define API_KEY_H
 
-#include "api/handler_int.h"
+#include "api/request.h"
 
 /* Of a read whose statement is ready, asked as `as`; replaces what is in `key`. */
 void api_key_write(const struct api_request *r, const struct hs_identity *as, struct hs_buf *key);

@@ -50,10 +50,10 @@ struct api_shown {
 
 /* What is said of keeping the answers that come from one thing: a table, a named query. */
 struct api_keep {
-    struct hs_str name; /* as it stands in keys and in Surrogate-Key */
-    uint32_t oid;       /* of the relation; 0 = none */
-    bool has_rls;       /* of the relation, or of what it reads */
-    bool is_public;     /* which lets shared caches keep it */
+    struct hs_str name;          /* as it stands in keys and in Surrogate-Key */
+    uint32_t oid;                /* of the relation; 0 = none */
+    bool has_rls;                /* of the relation, or of what it reads */
+    bool is_public;              /* which lets shared caches keep it */
     bool has_surrogate_keys;     /* Surrogate-Key: the table, and the row, where it is public */
     hs_us ttl_max;               /* UINT64_MAX = no bound of its own, 0 = not kept */
     struct hs_str cache_control; /* value of the header */
@@ -80,7 +80,7 @@ struct api_table {
     unsigned route_list;
     unsigned route_item;
     struct api_keep keep;
-    struct hs_str comment_list;  /* their names as comments; p == NULL: database.comment is none */
+    struct hs_str comment_list; /* their names as comments; p == NULL: database.comment is none */
     struct hs_str comment_item;
     uint16_t *index; /* by name: position in fields + 1; 0 = free */
     size_t index_mask;

@@ -12,7 +12,7 @@
 #ifndef API_NAMED_INT_H
 #define API_NAMED_INT_H
 
-#include "api/handler_int.h"
+#include "api/request.h"
 #include "api/named.h"
 
 /* The query of that name; NULL if there is none. */

@@ -17,8 +17,8 @@ static void add_component(struct hs_buf *out, struct hs_str name)
 {
     for (size_t i = 0; i < name.n; i++) {
         char c = name.p[i];
-        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                        c == '.' || c == '_' || c == '-';
+        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                        (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
 
         if (is_plain)
             hs_buf_add_char(out, c);
@@ -138,10 +138,11 @@ static void begin(const struct api_listing *l, const char *method, struct hs_str
 static void add_responses(const struct api_listing *l, const char *status, struct hs_str schema,
                           bool is_many)
 {
-    hs_buf_printf(l->out,
-                  ",\"responses\":{\"%s\":{\"description\":\"OK\",\"content\":{\"application/json\":"
-                  "{\"schema\":{\"type\":\"object\",\"properties\":{\"data\":",
-                  status);
+    hs_buf_printf(
+        l->out,
+        ",\"responses\":{\"%s\":{\"description\":\"OK\",\"content\":{\"application/json\":"
+        "{\"schema\":{\"type\":\"object\",\"properties\":{\"data\":",
+        status);
     if (is_many)
         hs_buf_add_lit(l->out, "{\"type\":\"array\",\"items\":");
     add_ref(l->out, schema);

@@ -62,7 +62,7 @@ static void add_out(struct api_build *build, struct api_table *table, struct api
     struct hs_str by = relation->by->name;
 
     relation->join = (struct tree_join){
-            .here = fk->from_columns, .there = fk->to_columns, .n = fk->n_columns};
+        .here = fk->from_columns, .there = fk->to_columns, .n = fk->n_columns};
     if (ends_in_id(by))
         give_name(build, table, relation, hs_str_sub(by, 0, by.n - 3));
     give_name(build, table, relation, fk->to->name);
@@ -72,7 +72,7 @@ static void add_in(struct api_build *build, struct api_table *table, struct api_
                    const struct pg_foreign_key *fk)
 {
     relation->join = (struct tree_join){
-            .here = fk->to_columns, .there = fk->from_columns, .n = fk->n_columns};
+        .here = fk->to_columns, .there = fk->from_columns, .n = fk->n_columns};
     relation->is_many = !fk->from_is_unique;
     give_name(build, table, relation, fk->from->name);
     give_name(build, table, relation,
@@ -178,13 +178,11 @@ static hs_status add_declared(struct api_build *build, struct hs_str row, size_t
     pair[0] = d.here;
     pair[1] = d.there;
     to = &d.table->relations[(*n)++];
-    *to = (struct api_relation){.to = d.to,
-                                .is_declared = true,
-                                .is_many = d.is_array || !is_single_key(d.to->pg, d.there),
-                                .join = {.here = &pair[0],
-                                         .there = &pair[1],
-                                         .n = 1,
-                                         .is_array = d.is_array}};
+    *to = (struct api_relation){
+        .to = d.to,
+        .is_declared = true,
+        .is_many = d.is_array || !is_single_key(d.to->pg, d.there),
+        .join = {.here = &pair[0], .there = &pair[1], .n = 1, .is_array = d.is_array}};
     to->names[0] = api_build_forms(build, d.name);
     return hs_arena_failed(arena) ? hs_fail_memory(reterr) : HS_OK;
 }

@@ -15,7 +15,7 @@
 #ifndef API_SETTLE_H
 #define API_SETTLE_H
 
-#include "api/handler_int.h"
+#include "api/request.h"
 #include "cache/state.h"
 
 #define API_POSITION_HEADER "Hasten-Position"

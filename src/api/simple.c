@@ -330,7 +330,7 @@ static hs_status build_order(struct simple_reader *r, struct hs_err *reterr)
     for (size_t i = 0; i < r->table->n_key; i++) {
         if (!is_ordered_by(tree, r->table->key[i]))
             tree->order[tree->n_order++] = (struct tree_order){.column = r->table->key[i],
-                                                              .is_desc = is_desc};
+                                                               .is_desc = is_desc};
     }
     return HS_OK;
 }

@@ -14,7 +14,7 @@
 #define API_STREAM_H
 
 #include "api/accept.h"
-#include "api/handler_int.h"
+#include "api/request.h"
 
 /* The form that the request's Accept asks for. HS_E_NOT_ACCEPTABLE: none that is made here */
 hs_status api_format_read(const struct http_req *req, enum api_format *ret_format,

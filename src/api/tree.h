@@ -21,14 +21,7 @@ struct tree_step {
     bool is_text; /* ->> */
 };
 
-enum tree_aggregate {
-    TREE_AGGREGATE_NONE,
-    TREE_COUNT,
-    TREE_SUM,
-    TREE_AVG,
-    TREE_MIN,
-    TREE_MAX
-};
+enum tree_aggregate { TREE_AGGREGATE_NONE, TREE_COUNT, TREE_SUM, TREE_AVG, TREE_MIN, TREE_MAX };
 
 /*
  * Words of a search, in one or two texts: those that a row has, and those that it does not have, each of which is
@@ -147,13 +140,14 @@ struct tree_node {
     struct hs_str value;  /* NUL-terminated */
     struct hs_str config; /* FTS...: text search configuration; empty: the database's default */
     struct tree_search *search; /* MATCHES */
-    size_t n_values;      /* ONE_OF */
-    unsigned param;       /* the SQL writer's: its parameter's number, 0 = not written yet */
-    const struct tree_value *made; /* what is compared, where it is not the column as it is; else NULL */
+    size_t n_values;            /* ONE_OF */
+    unsigned param;             /* the SQL writer's: its parameter's number, 0 = not written yet */
+    const struct tree_value
+        *made; /* what is compared, where it is not the column as it is; else NULL */
     enum tree_quantifier quantifier; /* ANY, ALL: value is an array literal */
-    bool is_untyped; /* the value's type is left to PostgreSQL, as with a literal */
-    bool has_config_param; /* config is the request's: it travels as a parameter */
-    unsigned config_param; /* the SQL writer's */
+    bool is_untyped;                 /* the value's type is left to PostgreSQL, as with a literal */
+    bool has_config_param;           /* config is the request's: it travels as a parameter */
+    unsigned config_param;           /* the SQL writer's */
     const struct tree_embed *embed; /* EXISTS; one of the embeds of the select whose filter it is */
 };
 
@@ -175,8 +169,9 @@ struct tree_order {
     const struct pg_column *column; /* NULL where `made` has none */
     bool is_desc;
     enum tree_nulls nulls;
-    const struct tree_value *made;  /* NULL: the column as it is */
-    const struct tree_embed *embed; /* a column of that embed's only row; NULL = of the rows themselves */
+    const struct tree_value *made; /* NULL: the column as it is */
+    const struct tree_embed
+        *embed;      /* a column of that embed's only row; NULL = of the rows themselves */
     unsigned source; /* the SQL writer's: with `embed`, the alias of that row */
 };
 
@@ -198,8 +193,8 @@ struct tree_select;
 struct tree_join {
     const struct pg_column **here;
     const struct pg_column **there;
-    size_t n;      /* > 0 but with a function */
-    bool is_array; /* n == 1 and the value there is an element of the array here */
+    size_t n;                      /* > 0 but with a function */
+    bool is_array;                 /* n == 1 and the value there is an element of the array here */
     const struct pg_relation *via; /* many to many; NULL: none. n counts `here`, n_via `there` */
     const struct pg_column **via_here; /* equal to here[i] */
     const struct pg_column **via_there;
@@ -213,10 +208,11 @@ struct tree_embed {
     struct hs_str name;
     struct hs_str key;
     struct hs_str alias;
-    bool is_many; /* an array of rows; else one row or null */
+    bool is_many;   /* an array of rows; else one row or null */
     bool is_inner;  /* rows here without a row there are left out */
     bool is_spread; /* its fields stand among those of the row here; to-many: each is an array */
-    bool is_hidden; /* not in the answer: it is there for EXISTS, for its inner join or for the order */
+    bool
+        is_hidden; /* not in the answer: it is there for EXISTS, for its inner join or for the order */
     struct tree_select *select;
     unsigned source; /* the SQL writer's: the alias of its rows */
 };
@@ -255,7 +251,7 @@ enum tree_count {
 
 struct tree_select {
     const struct pg_relation *relation;
-    const struct tree_call *call; /* NULL: the relation itself */
+    const struct tree_call *call;  /* NULL: the relation itself */
     struct tree_json_write *write; /* not NULL: of the rows that this write gives back */
     /*
      * An aggregate is among the fields, or among those of a to-one embed that is spread: one row for each group of
@@ -268,7 +264,8 @@ struct tree_select {
      * or joined by more than keys needs it, at every level. Else each embed is one column of JSON.
      */
     bool with_columns;
-    bool with_layers; /* of the outermost with_columns: to-many rows may be rows of the result (sql_statement.has_layers) */
+    bool
+        with_layers; /* of the outermost with_columns: to-many rows may be rows of the result (sql_statement.has_layers) */
     const struct tree_field *const *fields;
     size_t n_fields;
     struct tree_embed *embeds;
@@ -335,12 +332,15 @@ struct tree_json_write {
     const struct pg_column *const *columns; /* that are written */
     size_t n_columns;
     bool is_array;
-    bool missing_is_default; /* a member that is missing in an object is the column's default; else NULL */
+    bool
+        missing_is_default; /* a member that is missing in an object is the column's default; else NULL */
     enum tree_conflict conflict;
     const struct pg_column *const *conflict_columns;
     size_t n_conflict_columns;
-    struct tree_node *where; /* UPDATE, DELETE: of the rows; INSERT: of what the JSON holds, by its columns */
-    bool with_settings; /* its rows also tell response.headers and response.status, which triggers may set */
+    struct tree_node
+        *where; /* UPDATE, DELETE: of the rows; INSERT: of what the JSON holds, by its columns */
+    bool
+        with_settings; /* its rows also tell response.headers and response.status, which triggers may set */
     struct tree_order *order; /* UPDATE, DELETE with a limit: which rows; n_order 0 = any */
     size_t n_order;
     bool has_limit;

@@ -9,7 +9,7 @@
  */
 #include "api/variant.h"
 
-#include "api/handler_int.h"
+#include "api/request.h"
 #include "core/mem.h"
 #include "net/loop.h"
 

@@ -539,10 +539,13 @@ static void handle_explain(void *ctx, struct http_req *req)
 
 /* ---- routes ---- */
 
-static const struct http_handler stats_handler = {.name = "admin cache stats", .handle = handle_stats};
+static const struct http_handler stats_handler = {.name = "admin cache stats",
+                                                  .handle = handle_stats};
 static const struct http_handler top_handler = {.name = "admin cache top", .handle = handle_top};
-static const struct http_handler purge_handler = {.name = "admin cache purge", .handle = handle_purge};
-static const struct http_handler explain_handler = {.name = "admin cache explain", .handle = handle_explain};
+static const struct http_handler purge_handler = {.name = "admin cache purge",
+                                                  .handle = handle_purge};
+static const struct http_handler explain_handler = {.name = "admin cache explain",
+                                                    .handle = handle_explain};
 
 void serve_admin_cache_routes(struct serve_worker *w,
                               struct http_route to[static SERVE_ADMIN_CACHE_ROUTES])

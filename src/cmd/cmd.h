@@ -63,7 +63,7 @@ int cmd_print(struct hs_buf *out);
         ARGS_LIST("set", (sets), "NAME=VALUE",                                                  \
                   "set an option, stronger than file and environment")
 /* For commands that may run on a configuration of PostgREST's. */
-#define CMD_POSTGREST_OPT(postgrest)              \
+#define CMD_POSTGREST_OPT(postgrest)                 \
     ARGS_TEXT("postgrest-conf", (postgrest), "FILE", \
               "a configuration of PostgREST instead; PGRST_* variables count, too")
 /* Where a configuration comes from, to be read more than once. */

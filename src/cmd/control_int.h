@@ -16,7 +16,7 @@ struct serve_source {
     struct pg_catalog_setup setup;
     struct pg_catalog_reader *reader; /* NULL: not made yet, or paused */
     struct api_setup api;
-    bool has_key; /* api.cursor_key is final */
+    bool has_key;          /* api.cursor_key is final */
     struct hs_arena named; /* files of api.queries, as they were read last */
 };
 

@@ -315,10 +315,11 @@ static hs_status load_conf(struct demo *d, struct conf **ret_conf, struct hs_err
     (void)snprintf(listen, sizeof(listen), "127.0.0.1:%u", (unsigned)d->port);
     if (!status)
         status = name_socket(&d->cluster, socket, sizeof(socket), reterr);
-    return status ? status : conf_load(&(struct conf_sources){.file = file,
-                                                               .overrides = overrides,
-                                                               .n_overrides = HS_LEN(overrides)},
-                                        ret_conf, reterr);
+    return status ? status
+                  : conf_load(&(struct conf_sources){.file = file,
+                                                     .overrides = overrides,
+                                                     .n_overrides = HS_LEN(overrides)},
+                              ret_conf, reterr);
 }
 
 static hs_status load_again(void *arg, struct conf **ret_conf, struct hs_err *reterr)

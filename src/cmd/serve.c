@@ -53,8 +53,9 @@ static size_t fill_routes(struct serve_worker *w, struct http_route *to)
     struct observe_state *state = &w->serve->state;
     const char *metrics = c->observe_metrics ? "/metrics" : NULL;
     const char *rest = c->rest_enabled ? c->rest_path.p : NULL;
+    const char *api = c->api_enabled ? c->api_path.p : NULL;
     /* Where the root is the PostgREST dialect's, there is no index page. */
-    const char *index = rest && !rest[1] ? NULL : "/";
+    const char *index = !api || (rest && !rest[1]) ? NULL : "/";
     const struct http_route routes[] = {
         {"/health/live", HTTP_ROUTE_EXACT, HTTP_GET, true, &observe_live_handler, state},
         {"/health/ready", HTTP_ROUTE_EXACT, HTTP_GET, true, &observe_ready_handler, state},
@@ -62,7 +63,7 @@ static size_t fill_routes(struct serve_worker *w, struct http_route *to)
         {index, HTTP_ROUTE_EXACT, HTTP_GET, false, &api_index_handler, w->api},
         {c->auth_logout_max ? w->conf->logout_path : NULL, HTTP_ROUTE_EXACT, HTTP_POST, false,
          &serve_logout_handler, w},
-        {c->api_path.p, HTTP_ROUTE_PREFIX, SERVE_METHODS, false, &api_table_handler, w->api},
+        {api, HTTP_ROUTE_PREFIX, SERVE_METHODS, false, &api_table_handler, w->api},
         {rest, HTTP_ROUTE_PREFIX, REST_METHODS, false, &rest_handler, w->api},
         {metrics, HTTP_ROUTE_EXACT, HTTP_GET, true, &observe_metrics_handler, state},
     };
@@ -114,6 +115,7 @@ static void fill_pool(const struct serve_worker *w, struct pg_pool_setup *to)
         .slow_query = c->database_pool_slow_query,
         .keepalive = c->database_keepalive,
         .queue_max = c->database_pool_queue_max,
+        .result_max = c->server_answer_max,
         .batch_max = c->database_pool_batch_max,
         .statements_max = c->database_pool_statements_max,
         .seed = hs_rng_seed(),

@@ -118,7 +118,7 @@ struct serve_worker {
     unsigned logouts;          /* under way */
     struct net_mail keys_mail; /* the set of keys for tokens has changed */
     atomic_bool keys_mailed;
-    uint64_t keys_version; /* of the set that auth has */
+    uint64_t keys_version;           /* of the set that auth has */
     struct serve_keys_job *keys_job; /* first worker only, as what follows: a reading under way */
     hs_us keys_began;                /* of the last reading */
     hs_us keys_due;

@@ -351,6 +351,9 @@ void conf_advise(const struct conf *c, struct hs_buf *out)
     bool has_key = has_token_key || c->auth_keys_list.n;
 
     hs_buf_add(out, c->private->notes);
+    if (c->rest_pre_request.n && c->api_enabled)
+        hs_buf_add_lit(out, "rest.pre_request is not called for requests under api.path: set "
+                            "api.enabled to false if it guards what is served there, too.\n");
     if (c->database_url.n == 0)
         hs_buf_add_lit(out,
                        "database.url is unset: the PG* variables of the environment are used.\n");
@@ -367,8 +370,9 @@ void conf_advise(const struct conf *c, struct hs_buf *out)
         hs_buf_add_lit(
             out, "auth.jwt.audience is unset: tokens made for other services are accepted.\n");
     if (hs_str_starts(c->auth_jwt_jwks, HS_STR("http://")))
-        hs_buf_add_lit(out, "auth.jwt.jwks is read over http: whoever can change what is on its way "
-                            "can sign tokens.\n");
+        hs_buf_add_lit(out,
+                       "auth.jwt.jwks is read over http: whoever can change what is on its way "
+                       "can sign tokens.\n");
     if (c->api_cursor_secret.n == 0)
         hs_buf_add_lit(out,
                        "api.cursor.secret is unset: cursors are good only as long as the key kept "

@@ -43,14 +43,16 @@ struct conf_option {
 extern const struct conf_option conf_options[CONF_OPTIONS];
 
 enum {
-    CONF_FILE_MAX = 1 << 20,        /* bytes of a configuration file: far above any real one */
-    CONF_SECRET_FILE_MAX = 1 << 20, /* bytes of a secret: a PEM key is under 4 KiB, a list of 4096 API keys under 1 MiB */
-    CONF_ARENA_MAX = 16 << 20,      /* all texts; a variable may be expanded many times */
-    CONF_TEXT_MAX = 1 << 20,        /* one value, as far as variables lengthen it */
-    CONF_SETTINGS_MAX = 64,         /* app.settings.* of PostgREST's */
-    CONF_ITEMS_MAX = 10000,         /* of one list */
-    CONF_QUOTE = 80,                /* a quoted piece of input in an error */
-    CONF_PLACE = 128                /* "file:line", or the name of a variable */
+    CONF_FILE_MAX = 1 << 20, /* bytes of a configuration file: far above any real one */
+    CONF_SECRET_FILE_MAX =
+        1
+        << 20, /* bytes of a secret: a PEM key is under 4 KiB, a list of 4096 API keys under 1 MiB */
+    CONF_ARENA_MAX = 16 << 20, /* all texts; a variable may be expanded many times */
+    CONF_TEXT_MAX = 1 << 20,   /* one value, as far as variables lengthen it */
+    CONF_SETTINGS_MAX = 64,    /* app.settings.* of PostgREST's */
+    CONF_ITEMS_MAX = 10000,    /* of one list */
+    CONF_QUOTE = 80,           /* a quoted piece of input in an error */
+    CONF_PLACE = 128           /* "file:line", or the name of a variable */
 };
 
 enum conf_source { CONF_FROM_DEFAULT, CONF_FROM_FILE, CONF_FROM_ENV, CONF_FROM_COMMAND };

@@ -163,7 +163,8 @@ hs_status conf_read_file(struct hs_arena *arena, const char *path, size_t max,
     return HS_OK;
 }
 
-hs_status conf_load(const struct conf_sources *source, struct conf **ret_conf, struct hs_err *reterr)
+hs_status conf_load(const struct conf_sources *source, struct conf **ret_conf,
+                    struct hs_err *reterr)
 {
     const char *file = source->file;
     struct conf_input in = {.file = file,

@@ -9,7 +9,8 @@
  *
  * The rule: every option of PostgREST's has a row in postgrest.def and is either done or named with the reason why
  * not; a name without a row is refused. What PostgREST does where an option is absent is done here, too: it listens
- * on port 3000 of every address, its tables lie at /, and a token may ask for every role of the login's.
+ * on port 3000 of every address, its tables lie at /, and a token may ask for every role of the login's. What
+ * PostgREST has not at all is off: who guards his tables with db-pre-request must not find them served beside it.
  *
  * Source: PostgREST reference, "Configuration".
  */
@@ -332,6 +333,10 @@ hs_status conf_read_postgrest(struct conf_loader *l, struct hs_str text)
         status = assign(&p, CONF_ID_auth_jwt_claims, HS_STR("postgrest"));
     if (!status)
         status = assign(&p, CONF_ID_database_pool_min, HS_STR("2"));
+    if (!status)
+        status = assign(&p, CONF_ID_api_enabled, HS_STR("false"));
+    if (!status)
+        status = assign(&p, CONF_ID_observe_metrics, HS_STR("false"));
     if (!status)
         status = read_file(&p, text);
     if (!status)

@@ -69,7 +69,8 @@ static const char postgrest_intro[] =
     "`hasten serve --postgrest-conf FILE` takes a configuration file of PostgREST's, and its `PGRST_*` variables, which\n"
     "win. Without any file the variables count where `PGRST_DB_URI` is among them. hasten's own options may be given\n"
     "beside them by `HASTEN_*` variables and `--set`. What is not said holds as with PostgREST: port 3000 of every\n"
-    "address, tables at `/`, and every role that the login may `SET ROLE` to.\n\n"
+    "address, tables at `/`, and every role that the login may `SET ROLE` to; what PostgREST does not have (the simple\n"
+    "dialect, `/metrics`) is off: `HASTEN_API_ENABLED=true` and `HASTEN_OBSERVE_METRICS=true` switch it on.\n\n"
     "| theirs | ours |\n| --- | --- |\n"
     "| `server-host`, `server-port` | `server.listen` |\n"
     "| `app.settings.*` | `rest.app_settings` |\n";

@@ -29,9 +29,9 @@ enum { HS_ERR_WHAT = 320, HS_ERR_WHY = 320, HS_ERR_HINT = 320 };
 
 struct hs_err {
     hs_status status;
-    unsigned short http;    /* 0 = that of the status */
-    unsigned short reason;  /* finer than the status, numbered by whoever fails so; 0 = none */
-    char sqlstate[6];       /* "" if PostgreSQL did not say it */
+    unsigned short http;   /* 0 = that of the status */
+    unsigned short reason; /* finer than the status, numbered by whoever fails so; 0 = none */
+    char sqlstate[6];      /* "" if PostgreSQL did not say it */
     hs_err_whole what_whole;
     hs_err_whole why_whole;
     hs_err_whole hint_whole;

@@ -27,7 +27,8 @@ struct hs_identity {
     uint64_t role_hash; /* of role alone: statements are prepared per role */
     struct hs_str role; /* NUL-terminated */
     struct hs_str claims; /* JSON object, NUL-terminated; "{}" when there are none */
-    char subject[HS_SUBJECT]; /* for the audit log: a hash of the claim `sub`, or ""; set by the maker */
+    char subject
+        [HS_SUBJECT]; /* for the audit log: a hash of the claim `sub`, or ""; set by the maker */
     /* Of api/callers.c: the same caller with fewer claims, what it was asked for, and whether this is such a one. */
     struct hs_identity *reduced; /* a reference; NULL = none yet */
     uint64_t reduced_claims;

@@ -11,7 +11,7 @@
 #include "edge/auth_int.h"
 
 enum {
-    ROLE_MAX = 63, /* NAMEDATALEN - 1 of PostgreSQL */
+    ROLE_MAX = 63,     /* NAMEDATALEN - 1 of PostgreSQL */
     CLAIMS_MAX = 1024, /* of the anonymous role: its name, each byte as \u00xx at worst */
     TEXTS_MAX = 8 << 20
 };

@@ -72,17 +72,18 @@ struct http_req {
     char trace_id[HTTP_REQUEST_ID]; /* 32 hex digits: W3C trace id and request id at once; no NUL */
     char span_id[16];               /* ours, 16 hex digits */
     bool is_sampled;
-    struct hs_str client;    /* address and port, for logs */
+    struct hs_str client; /* address and port, for logs */
     /*
      * Why it is refused, a word for the audit log's lines of 401 and 403; NULL: the error's code. Set by the auth
      * step; who writes errors of his own sets it to their code. Must live until the call that answers.
      */
     const char *denied;
-    struct hs_str path_rest; /* what follows the matched route's prefix, without its '/' */
-    struct hs_str host;      /* p == NULL if there is none (HTTP/1.0) */
+    struct hs_str path_rest;       /* what follows the matched route's prefix, without its '/' */
+    struct hs_str host;            /* p == NULL if there is none (HTTP/1.0) */
     const struct http_req *parent; /* of a request within a request; else NULL */
-    void *scope; /* of a request within a request: what its parent shares with it (http/sub.h); else NULL */
-    http_tell_f *tell;       /* set by the router; NULL = hasten's own form */
+    void *
+        scope; /* of a request within a request: what its parent shares with it (http/sub.h); else NULL */
+    http_tell_f *tell;           /* set by the router; NULL = hasten's own form */
     struct hs_str extra_headers; /* complete lines for whatever answer it gets; set by a step */
 };
 
@@ -152,7 +153,8 @@ struct http_step {
 struct http_handler {
     const char *name;
     void (*handle)(void *ctx, struct http_req *req);
-    http_tell_f *tell; /* of errors at its addresses, those of the steps before it included; NULL = hasten's form */
+    http_tell_f *
+        tell; /* of errors at its addresses, those of the steps before it included; NULL = hasten's form */
 };
 
 #endif

@@ -67,7 +67,7 @@ struct http_server_setup {
     const struct http_step_row *steps;
     size_t n_steps;
     atomic_size_t *connections; /* shared by all workers */
-    bool audits_all;            /* each request is a line of the audit log, not only what is refused */
+    bool audits_all; /* each request is a line of the audit log, not only what is refused */
 };
 
 /* The tables must outlive the server. */

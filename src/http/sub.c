@@ -84,8 +84,7 @@ static bool fill_headers(struct http_req *req, const struct http_sub *sub)
     size_t n_parent = parent ? parent->n_headers : 0;
     bool has_own = false;
 
-    req->headers = hs_arena_alloc(req->arena,
-                                  (sub->n_headers + n_parent) * sizeof(*req->headers));
+    req->headers = hs_arena_alloc(req->arena, (sub->n_headers + n_parent) * sizeof(*req->headers));
     if (!req->headers)
         return false;
     for (size_t i = 0; i < sub->n_headers; i++) {

@@ -25,7 +25,7 @@ enum { HTTP_SUB_MAGIC = 0x48535542 };
 
 /* In the caller's memory; it and what it points to must stay put until done(). */
 struct http_sub {
-    uint32_t magic; /* HTTP_SUB_MAGIC */
+    uint32_t magic;               /* HTTP_SUB_MAGIC */
     struct http_req *parent;      /* NULL: the server's own request, */
     struct http_server *server;   /* of this server, */
     struct hs_identity *identity; /* asked as this one; a reference of its own is taken */

@@ -332,7 +332,7 @@ struct pg_policy {
 
 /* A statement that somebody wrote, about which PostgreSQL is asked with each snapshot. */
 struct pg_ask {
-    struct hs_str sql;          /* one statement with $1, $2 ..., each behind a cast; NUL-terminated */
+    struct hs_str sql; /* one statement with $1, $2 ..., each behind a cast; NUL-terminated */
     size_t n_params;
     const struct hs_str *roles; /* that may run it; none = all of the setup's */
     size_t n_roles;
@@ -389,7 +389,7 @@ struct pg_catalog {
      * is for defaults and listings: whether a statement may run is PostgreSQL's to say, each time.
      */
     const struct hs_str *roles;
-    size_t n_roles; /* up to HS_ROLES_MAX */
+    size_t n_roles;                    /* up to HS_ROLES_MAX */
     const struct pg_asked *statements; /* of those asked about, in their order */
     size_t n_statements;
 };
@@ -427,7 +427,7 @@ struct pg_catalog_setup {
     /* Not served, but for functions of a row of what is, and types by name. What does not exist is ignored. */
     const struct hs_str *extra_schemas;
     size_t n_extra_schemas;
-    struct hs_str channel; /* PostgREST's, beside hasten's own; empty: none */
+    struct hs_str channel;     /* PostgREST's, beside hasten's own; empty: none */
     struct hs_str allow_login; /* database.allow_login */
     const struct hs_str
         *roles; /* auth.roles and the anonymous role: each must exist and be grantable */
@@ -453,8 +453,7 @@ void pg_catalog_reader_free(struct pg_catalog_reader *reader);
  * With each snapshot from now on these statements are looked at, too. The asks are the caller's and stay until they
  * are replaced or the reader ends.
  */
-void pg_catalog_reader_ask(struct pg_catalog_reader *reader, const struct pg_ask *asks,
-                           size_t n);
+void pg_catalog_reader_ask(struct pg_catalog_reader *reader, const struct pg_ask *asks, size_t n);
 
 /*
  * Connects if not connected (and LISTENs on channel hasten and the setup's), checks the login, reads.

@@ -11,9 +11,14 @@
  * A connection that ends is only moved to BROKEN; the pool's hook frees it, when no function of it is
  * on the stack. Source: PostgreSQL 15 manual, 34.1.
  */
+#include <sys/ioctl.h>
+
 #include "core/mem.h"
 #include "net/ssl_pending.h"
 #include "pg/pool_int.h"
+
+/* Of results that take long to come; the least that libpq reads at once; and a stream's page may be this much longer. */
+enum { BUSY_TURNS = 4, READ_LEAST = 8192, PAGE_FACTOR = 4 };
 
 static void advance(struct pg_conn *conn);
 static void resolve_next(struct pg_conn *conn);
@@ -144,13 +149,53 @@ static void lose(struct pg_conn *conn, struct hs_err *err)
     pg_conn_lost(conn, err);
 }
 
+/* How much waits in the socket; 0 where a result has just begun to come: short ones pay nothing. */
+static size_t waiting(const struct pg_conn *conn)
+{
+    int n = 0;
+
+    if (conn->busy_turns < BUSY_TURNS || !conn->pool->setup.result_max)
+        return 0;
+    return ioctl(PQsocket(conn->pq), FIONREAD, &n) == 0 && n > 0 ? (size_t)n : 0;
+}
+
+/*
+ * Counts what libpq has taken: what is less than before, or the least that it reads at once. More may have come in
+ * between, so that is a lower bound.
+ */
+static bool is_too_long(struct pg_conn *conn, size_t before)
+{
+    size_t after = before ? waiting(conn) : 0;
+    size_t taken = before < READ_LEAST ? before : READ_LEAST;
+
+    if (before > after && before - after > taken)
+        taken = before - after;
+    conn->coming += taken;
+    return taken && conn->coming / (conn->loan ? PAGE_FACTOR : 1) > conn->pool->setup.result_max;
+}
+
+static bool refuse_result(struct pg_conn *conn)
+{
+    struct hs_err err;
+
+    hs_fail(&err, HS_E_BAD_PARAMETER, "the answer would be longer than server.answer.max");
+    hs_err_hint(&err, "Ask for fewer rows, fields or relations.");
+    pg_pipeline_refuse(conn, &err);
+    hs_fail(&err, HS_E_PG_DOWN, "gave up a connection whose result was too long to be held");
+    pg_conn_lost(conn, &err);
+    return false;
+}
+
 static bool read_all(struct pg_conn *conn)
 {
     struct hs_err err;
 
     do {
+        size_t before = waiting(conn);
         int is_alive = PQconsumeInput(conn->pq);
 
+        if (is_too_long(conn, before))
+            return refuse_result(conn);
         if (!pg_pipeline_read(conn, hs_now_us(), &err)) {
             pg_conn_lost(conn, &err);
             return false;

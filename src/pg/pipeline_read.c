@@ -349,8 +349,12 @@ bool pg_pipeline_read(struct pg_conn *conn, hs_us now, struct hs_err *ret_err)
     }
     if (pool->timed_n)
         pg_pool_measure(pool, (double)(now - conn->mark), conn->is_lane);
-    if (conn->head != before)
+    conn->busy_turns++;
+    if (conn->head != before) {
         conn->mark = now;
+        conn->busy_turns = 0;
+        conn->coming = 0;
+    }
     if (!ok || pg_pipeline_in_flight(conn))
         return ok;
     conn->expected_us = 0;
@@ -360,6 +364,16 @@ bool pg_pipeline_read(struct pg_conn *conn, hs_us now, struct hs_err *ret_err)
     else if (conn->head != before)
         pg_pool_conn_empty(pool, conn, now);
     return true;
+}
+
+void pg_pipeline_refuse(struct pg_conn *conn, const struct hs_err *err)
+{
+    struct pg_query *query = pg_pipeline_in_flight(conn) ? head_of(conn)->query : NULL;
+
+    if (!query || conn->loan || pg_query_is_write(query))
+        return;
+    pg_pool_finish(conn->pool, query, NULL, err, hs_now_us());
+    detach(conn, query);
 }
 
 /* A write that waits for its position alone was done; else nobody knows. */

@@ -24,7 +24,8 @@
  *            until a connection attempt succeeds; attempts go on with a jittered, doubling pause.
  * Stuck      There is no cancel on a shared pipeline: statement_timeout ends a statement; a connection
  *            that does not even report that within close_timeout more is given up.
- * Limits     struct pg_pool_setup, from options database.*.
+ * Limits     struct pg_pool_setup, from options database.*. libpq holds a result whole: one that grows beyond
+ *            result_max is refused while it comes, and its connection given up.
  * Pause      pg_pool_pause() holds new statements back, ends all connections once what runs is through,
  *            and lets a database be switched; nobody is told an error for it.
  * Errors     HS_E_PG_ACQUIRE waited past acquire_timeout; HS_E_BUSY queue full; HS_E_PG_DOWN no
@@ -82,6 +83,7 @@ struct pg_pool_setup {
     hs_us slow_query;
     hs_us keepalive;
     size_t queue_max;
+    size_t result_max; /* bytes of one result, as they come from the server, about; 0 = no bound */
     size_t batch_max;
     size_t statements_max;
     uint64_t seed; /* for jitter */
@@ -174,7 +176,7 @@ struct pg_prelude {
         bool is_before;
     } step[PG_PRELUDE_MAX];
     size_t n;
-    bool rolls_back; /* the transaction is undone once the statement has its answer */
+    bool rolls_back;             /* the transaction is undone once the statement has its answer */
     enum pg_isolation isolation; /* not looked at in a loan */
 };
 
@@ -184,16 +186,17 @@ enum { PG_QUERY_MAGIC = 0x50475159 };
 struct pg_query {
     uint32_t magic; /* PG_QUERY_MAGIC */
     unsigned flags;
-    struct hs_str sql;         /* NUL-terminated; same text = same prepared statement */
-    uint64_t sql_hash;         /* hs_hash(sql) */
-    struct hs_identity *who;   /* the caller keeps its reference until done() */
+    struct hs_str sql;       /* NUL-terminated; same text = same prepared statement */
+    uint64_t sql_hash;       /* hs_hash(sql) */
+    struct hs_identity *who; /* the caller keeps its reference until done() */
     /* 0 = that of `who` or the pool's; else instead of them, unless that of `who` is shorter. */
     uint32_t statement_timeout_ms;
     const char *const *params; /* text format, NULL = SQL NULL */
     size_t n_params;
     const struct pg_gather
         *gather; /* NULL = none; else params[0] is the key, and PG_SHARED is set */
-    struct pg_loan *loan; /* NULL = none; else pg_pool_run() hands it to pg_loan_run() (pg/loan.h) */
+    struct pg_loan
+        *loan; /* NULL = none; else pg_pool_run() hands it to pg_loan_run() (pg/loan.h) */
     const struct pg_prelude *prelude; /* NULL = none; not looked at in a loan */
     /*
      * NULL = always wanted. Else a read that waits while it is true is not sent: it ends with

@@ -135,11 +135,14 @@ struct pg_conn {
     unsigned slots; /* a power of two */
     unsigned head;  /* free-running */
     unsigned tail;
-    unsigned flights;   /* fills that are not wholly answered */
-    unsigned syncs;     /* number of the Sync being written */
-    hs_us mark;         /* last progress: a completion, or work sent to an idle connection */
-    double expected_us; /* sum of the means of what is in flight */
-    hs_us timeout;      /* the longest statement_timeout of what is in flight */
+    unsigned flights;    /* fills that are not wholly answered */
+    unsigned syncs;      /* number of the Sync being written */
+    hs_us mark;          /* last progress: a completion, or work sent to an idle connection */
+    unsigned busy_turns; /* in which bytes came and no result was complete */
+    size_t
+        coming; /* bytes of the result that is coming, at least; counted once it takes several turns */
+    double expected_us;          /* sum of the means of what is in flight */
+    hs_us timeout;               /* the longest statement_timeout of what is in flight */
     struct pg_query *held_query; /* exclusive, executed, waits for its Sync */
     PGresult *held;              /* its result; of a loan, the first that counts, errors too */
     bool is_held_context;        /* which is the error of its context */
@@ -148,8 +151,8 @@ struct pg_conn {
     const struct hs_identity *context_who; /* NULL = nothing set yet */
     unsigned context_plan;
     uint32_t context_timeout_ms; /* what the query itself asked for */
-    bool has_modes; /* something in it set plan_cache_mode or statement_timeout */
-    unsigned batch; /* queries in it */
+    bool has_modes;              /* something in it set plan_cache_mode or statement_timeout */
+    unsigned batch;              /* queries in it */
     struct pg_stmts stmts;
 };
 
@@ -190,6 +193,11 @@ enum pg_put pg_pipeline_put(struct pg_conn *conn, struct pg_query *query);
 bool pg_pipeline_sync(struct pg_conn *conn);
 /* ROLLBACK and a Sync, behind that of a statement whose prelude says so. */
 bool pg_pipeline_undo(struct pg_conn *conn);
+/*
+ * The result that is coming is more than may be held: the read that asked for it is answered with err. The connection
+ * is for pg_conn_lost() then.
+ */
+void pg_pipeline_refuse(struct pg_conn *conn, const struct hs_err *err);
 /* A loan's first step; idle_max = idle_in_transaction_session_timeout, 0 = the session's. */
 bool pg_pipeline_begin(struct pg_conn *conn, bool is_read_only, hs_us idle_max);
 /* A statement of a loan. False = lost. */

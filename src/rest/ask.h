@@ -16,13 +16,14 @@
 #include "core/err.h"
 
 enum rest_limits {
-    REST_DEPTH_MAX = 16,    /* of embeds, and of and/or in each other */
-    REST_ITEMS_MAX = 2000,  /* in select, all levels together */
-    REST_EMBEDS_MAX = 64,   /* all levels together: PostgreSQL plans 100 joins for a second, 300 for ten */
-    REST_SCOPES_MAX = 200,  /* levels of which something is said */
-    REST_FILTERS_MAX = 500, /* comparisons, all levels together */
+    REST_DEPTH_MAX = 16,   /* of embeds, and of and/or in each other */
+    REST_ITEMS_MAX = 2000, /* in select, all levels together */
+    REST_EMBEDS_MAX =
+        64, /* all levels together: PostgreSQL plans 100 joins for a second, 300 for ten */
+    REST_SCOPES_MAX = 200,   /* levels of which something is said */
+    REST_FILTERS_MAX = 500,  /* comparisons, all levels together */
     REST_VALUES_MAX = 20000, /* of one in.(...) or any/all list */
-    REST_STEPS_MAX = 64     /* -> and ->> behind one column */
+    REST_STEPS_MAX = 64      /* -> and ->> behind one column */
 };
 
 /* -> or ->>, by key or by number (negative from the end). */
@@ -39,14 +40,7 @@ struct rest_path {
     size_t n_steps;
 };
 
-enum rest_aggregate {
-    REST_AGGREGATE_NONE,
-    REST_COUNT,
-    REST_SUM,
-    REST_AVG,
-    REST_MIN,
-    REST_MAX
-};
+enum rest_aggregate { REST_AGGREGATE_NONE, REST_COUNT, REST_SUM, REST_AVG, REST_MIN, REST_MAX };
 
 enum rest_item_kind { REST_ITEM_ALL, REST_ITEM_FIELD, REST_ITEM_EMBED };
 enum rest_join { REST_JOIN_DEFAULT, REST_JOIN_LEFT, REST_JOIN_INNER };
@@ -76,7 +70,7 @@ enum rest_op {
     REST_GTE,
     REST_LT,
     REST_LTE,
-    REST_LIKE,  /* '*' in the value is already '%' */
+    REST_LIKE, /* '*' in the value is already '%' */
     REST_ILIKE,
     REST_MATCH,
     REST_IMATCH,
@@ -106,7 +100,8 @@ struct rest_node {
     bool is_negated;
     struct rest_node *first; /* AND, OR */
     /* COMPARE */
-    struct rest_path path; /* may name an embed (by alias or target) where op is IS null / not_null */
+    struct rest_path
+        path; /* may name an embed (by alias or target) where op is IS null / not_null */
     enum rest_op op;
     enum rest_quantifier quantifier;
     struct hs_str config; /* fts(english); p == NULL: none */

@@ -120,6 +120,15 @@ static unsigned score_of(const struct letters *a, const struct letters *b)
     return MILLION - (unsigned)(distance(a, b) * MILLION / longer);
 }
 
+/* What the lengths leave possible, which costs nothing to know: each letter more is one to change. */
+static unsigned best_score(const struct letters *a, const struct letters *b)
+{
+    size_t longer = a->n > b->n ? a->n : b->n;
+    size_t shorter = a->n > b->n ? b->n : a->n;
+
+    return MILLION - (unsigned)((longer - shorter) * MILLION / longer);
+}
+
 void rest_fuzzy_offer(struct rest_fuzzy *fuzzy, struct hs_str name)
 {
     struct letters all[2];
@@ -134,6 +143,8 @@ void rest_fuzzy_offer(struct rest_fuzzy *fuzzy, struct hs_str name)
         return;
     split(fuzzy->asked, /* ignores_case= */ true, &all[0]);
     split(name, /* ignores_case= */ true, &all[1]);
+    if (best_score(&all[0], &all[1]) < fuzzy->least)
+        return;
     keep_letters(&all[0], &a);
     keep_letters(&all[1], &b);
     shared = count_shared(&a, &b, n);

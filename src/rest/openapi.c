@@ -147,7 +147,7 @@ static void add_row_filters(struct writer *w, const struct pg_relation *r)
 
 static void add_get(struct writer *w, const struct pg_relation *r)
 {
-    static const char *const common[] = {"select",    "order",  "range",      "rangeUnit",
+    static const char *const common[] = {"select", "order", "range",      "rangeUnit",
                                          "offset", "limit", "preferCount"};
 
     begin_method(w, "get", r->name, r->comment);
@@ -415,7 +415,8 @@ static void add_query_arguments(struct writer *w, const struct pg_function *f)
         next(w);
         hs_buf_add_lit(w->out, "{\"in\":\"query\",\"name\":");
         hs_json_text(w->out, a->name);
-        hs_buf_printf(w->out, ",\"required\":%s,", a->has_default || a->is_variadic ? "false" : "true");
+        hs_buf_printf(w->out, ",\"required\":%s,",
+                      a->has_default || a->is_variadic ? "false" : "true");
         add_type(w->out, w->view->catalog, a->type);
         hs_buf_add_char(w->out, '}');
     }
@@ -426,9 +427,10 @@ static void add_body_argument(struct writer *w, const struct pg_function *f)
     bool has_required = false;
 
     next(w);
-    hs_buf_add_lit(w->out,
-                   "{\"in\":\"body\",\"name\":\"args\",\"required\":true,\"schema\":{\"type\":\"object\","
-                   "\"properties\":{");
+    hs_buf_add_lit(
+        w->out,
+        "{\"in\":\"body\",\"name\":\"args\",\"required\":true,\"schema\":{\"type\":\"object\","
+        "\"properties\":{");
     w->has_member = false;
     for (size_t i = 0; i < f->n_arguments; i++) {
         if (!f->arguments[i].name.n)
@@ -528,7 +530,8 @@ static void add_parameters(struct writer *w, const struct pg_relation *r)
             hs_buf_add_lit(w->out, ",\"description\":");
             hs_json_text(w->out, r->columns[i].comment);
         }
-        hs_buf_add_lit(w->out, ",\"required\":false,\"in\":\"query\",\"type\":\"string\",\"format\":");
+        hs_buf_add_lit(w->out,
+                       ",\"required\":false,\"in\":\"query\",\"type\":\"string\",\"format\":");
         hs_json_text(w->out, r->columns[i].type->name);
         hs_buf_add_char(w->out, '}');
     }
@@ -553,8 +556,9 @@ static void add_head(struct writer *w)
     hs_buf_add_lit(w->out, "{\"swagger\":\"2.0\",\"info\":{\"title\":");
     hs_json_text(w->out, title.n ? title : w->view->schema);
     hs_buf_add_lit(w->out, ",\"description\":");
-    hs_json_text(w->out, description.n ? description
-                                       : HS_STR("Tables, views and functions of a PostgreSQL schema"));
+    hs_json_text(w->out, description.n
+                             ? description
+                             : HS_STR("Tables, views and functions of a PostgreSQL schema"));
     hs_buf_add_lit(w->out, ",\"version\":\"" HS_VERSION "\"}");
     if (w->view->host.n) {
         hs_buf_add_lit(w->out, ",\"host\":");
@@ -563,8 +567,8 @@ static void add_head(struct writer *w)
     hs_buf_add_lit(w->out, ",\"basePath\":");
     hs_json_string(w->out, w->view->base.n ? w->view->base : HS_STR("/"));
     hs_buf_printf(w->out, ",\"schemes\":[\"%s\"]", w->view->is_https ? "https" : "http");
-    hs_buf_add_lit(w->out, ",\"consumes\":[" TYPES ",\"text/csv\"],\"produces\":[" TYPES
-                           ",\"text/csv\"]");
+    hs_buf_add_lit(w->out,
+                   ",\"consumes\":[" TYPES ",\"text/csv\"],\"produces\":[" TYPES ",\"text/csv\"]");
     if (w->view->has_security)
         hs_buf_add_lit(w->out, ",\"securityDefinitions\":{\"JWT\":{\"description\":"
                                "\"\\\"Bearer \\\" and a token\",\"in\":\"header\","

@@ -14,7 +14,12 @@
 #include "pg/catalog.h"
 
 /* What can be done with a relation: 1 << CmdType, as pg_relation_is_updatable() says it; SEE: it is listed. */
-enum { REST_MAY_SEE = 1, REST_MAY_UPDATE = 1 << 2, REST_MAY_INSERT = 1 << 3, REST_MAY_DELETE = 1 << 4 };
+enum {
+    REST_MAY_SEE = 1,
+    REST_MAY_UPDATE = 1 << 2,
+    REST_MAY_INSERT = 1 << 3,
+    REST_MAY_DELETE = 1 << 4
+};
 
 struct openapi_view {
     const struct pg_catalog *catalog;

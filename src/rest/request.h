@@ -13,7 +13,7 @@
 #ifndef REST_REQUEST_H
 #define REST_REQUEST_H
 
-#include "api/handler_int.h"
+#include "api/request.h"
 #include "api/kept.h"
 #include "rest/ask.h"
 #include "rest/media.h"
@@ -40,11 +40,12 @@ struct rest_request {
     struct rest_more more; /* of an error: what does not fit into it */
     struct rest_range range;
     struct rest_media media;
-    const struct pg_media_handler *handler; /* that makes the body, by an aggregate or as `function`; NULL: none (custom.c) */
+    const struct pg_media_handler
+        *handler; /* that makes the body, by an aggregate or as `function`; NULL: none (custom.c) */
     struct rest_prefer prefer;
-    struct hs_str applied; /* the line of Preference-Applied; empty: none */
-    struct rest_change *change; /* of a write; else NULL */
-    struct rest_call *call;     /* of a function; else NULL */
+    struct hs_str applied;              /* the line of Preference-Applied; empty: none */
+    struct rest_change *change;         /* of a write; else NULL */
+    struct rest_call *call;             /* of a function; else NULL */
     const struct pg_function *function; /* that is called; else NULL */
     struct pg_prelude prelude;
     bool has_settings; /* the last row of the result holds response.headers and response.status */

@@ -147,8 +147,9 @@ static hs_status build_calls(struct rest_site *site, struct hs_err *reterr)
     if (root.n)
         site->root = pg_catalog_functions(site->catalog, schema, root, &n);
     if (root.n && !site->root)
-        hs_log(HS_LOG_WARN, "root function missing",
-               "rest.root_function names no function of an exposed schema: the description is given");
+        hs_log(
+            HS_LOG_WARN, "root function missing",
+            "rest.root_function names no function of an exposed schema: the description is given");
     return hs_arena_failed(&site->arena) ? hs_fail_memory(reterr) : HS_OK;
 }
 

@@ -209,3 +209,16 @@ test('13.0.5: the root shows GET only for functions that do not write', options,
     assert.deepEqual(Object.keys(paths['/rpc/add']).filter((key) => key !== 'parameters').sort(), ['get', 'post']);
     assert.deepEqual(Object.keys(paths['/rpc/touch']).filter((key) => key !== 'parameters'), ['post']);
 });
+
+test('in PostgREST\'s place nothing is served that a check of the operator\'s would not see', async () => {
+    const place = await startDropIn(pg);
+    try {
+        assert.equal((await fetch(`${place.url}/halls?limit=1`)).status, 200);
+        for (const path of ['/api/v1', '/api/v1/halls', '/api/v1/batch', '/metrics']) {
+            const answer = await fetch(place.url + path, { method: path.endsWith('batch') ? 'POST' : 'GET' });
+            assert.equal(answer.status, 404, `${path}: ${await answer.text()}`);
+        }
+    } finally {
+        await place.stop();
+    }
+});

@@ -85,8 +85,10 @@ static char *part(struct hs_str sql, const char *from, const char *to)
     char *begin = strstr(text, from);
     char *end = begin ? strstr(begin, to) : NULL;
 
-    if (!end)
+    if (!end) {
         fail_msg("no %s ... %s in %s", from, to, text);
+        return text;
+    }
     *end = '\0';
     begin += strlen(from);
     shorten(begin, "pg_catalog.websearch_to_tsquery(", "W(");

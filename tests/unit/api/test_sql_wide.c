@@ -695,6 +695,34 @@ static void test_one_text_for_one_shape(void **state)
     hs_arena_reset(&arena);
 }
 
+static bool has_size(uint64_t rows, uint64_t offset, const char *size)
+{
+    struct tree_select *tree = limit(plain(), rows);
+    struct sql_statement st;
+    struct hs_err err;
+    bool has;
+
+    tree->offset = offset;
+    assert_int_equal(sql_write(tree, false, &scratch, &arena, &st, &err), HS_OK);
+    has = strstr(st.text.p, size);
+    hs_arena_reset(&arena);
+    return has;
+}
+
+/* About how many rows there will be stands in the text, in few numbers; never fewer than are asked for. */
+static void test_sizes(void **state)
+{
+    (void)state;
+    assert_true(has_size(0, 0, " LIMIT 16) t0 LIMIT $"));
+    assert_true(has_size(16, 0, " LIMIT 16) t0 LIMIT $"));
+    assert_true(has_size(17, 0, " LIMIT 64) t0 LIMIT $"));
+    assert_true(has_size(16, 1, " LIMIT 64) t0 LIMIT $"));
+    assert_true(has_size(65536, 0, " LIMIT 65536) t0 LIMIT $"));
+    assert_false(has_size(65537, 0, ") t0 LIMIT $"));
+    assert_false(has_size(65536, 1, ") t0 LIMIT $"));
+    assert_false(has_size(1, UINT64_MAX, ") t0 LIMIT $"));
+}
+
 /* Arena and scratch are new each time, so that the first allocation is theirs. */
 static bool write_once(void *arg)
 {
@@ -726,11 +754,9 @@ static void test_failing_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_one_text_for_one_shape),
-        cmocka_unit_test(test_failing_allocations),
+        cmocka_unit_test(test_cases),   cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_one_text_for_one_shape),
+        cmocka_unit_test(test_sizes),   cmocka_unit_test(test_failing_allocations),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -6,7 +6,7 @@
 #include "api/variant.h"
 
 #include "cache/store_world.h"
-#include "api/handler_int.h"
+#include "api/request.h"
 #include "fault.h"
 #include "net/loop.h"
 

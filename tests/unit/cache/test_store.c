@@ -589,8 +589,7 @@ static void test_purge_by_function(void **state)
                      1);
     assert_int_equal(asked, 1);
     (void)cache_purge(
-        w.store,
-        &(struct cache_purge){.table = CACHE_NO_INDEX, .covers = covers_b, .arg = &asked});
+        w.store, &(struct cache_purge){.table = CACHE_NO_INDEX, .covers = covers_b, .arg = &asked});
     assert_int_equal(asked, 5);
     assert_int_equal(world_stats(&w).entries, 3);
     world_fini(&w);

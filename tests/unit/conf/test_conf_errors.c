@@ -385,13 +385,15 @@ static void test_missing_file(void **state)
 
     (void)state;
     hs_err_clear(&err);
-    assert_int_equal(conf_load(&(struct conf_sources){.file = "/nonexistent/c.yaml"}, &conf, &err), HS_E_CONFIG);
+    assert_int_equal(conf_load(&(struct conf_sources){.file = "/nonexistent/c.yaml"}, &conf, &err),
+                     HS_E_CONFIG);
     assert_string_equal(err.what,
                         "cannot read the configuration file /nonexistent/c.yaml: No such file "
                         "or directory");
     assert_int_equal(conf_load(&(struct conf_sources){.file = "/"}, &conf, &err), HS_E_CONFIG);
     assert_string_equal(err.what, "cannot read the configuration file /: Is a directory");
-    assert_int_equal(conf_load(&(struct conf_sources){.file = "/dev/zero"}, &conf, &err), HS_E_CONFIG);
+    assert_int_equal(conf_load(&(struct conf_sources){.file = "/dev/zero"}, &conf, &err),
+                     HS_E_CONFIG);
     assert_string_equal(err.what, "cannot read the configuration file /dev/zero: File too large");
     assert_null(conf);
 }

@@ -38,6 +38,8 @@ static void test_nothing_said(void **state)
     assert_str(c->server_listen.v[0], HS_STR("0.0.0.0:3000"));
     assert_str(c->rest_path, HS_STR("/"));
     assert_str(c->auth_roles.v[0], HS_STR("*"));
+    assert_false(c->api_enabled);
+    assert_false(c->observe_metrics);
     conf_free(c);
 }
 

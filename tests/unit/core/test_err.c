@@ -147,9 +147,11 @@ static void test_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),      cmocka_unit_test(test_cut_between_characters),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_cut_between_characters),
         cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_wrapping),   cmocka_unit_test(test_what_a_client_sees),
+        cmocka_unit_test(test_wrapping),
+        cmocka_unit_test(test_what_a_client_sees),
         cmocka_unit_test(test_json_shape),
     };
 

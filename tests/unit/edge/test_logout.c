@@ -89,17 +89,18 @@ static void test_full(void **state)
 
 static void test_lines(void **state)
 {
-    static const char *const bad[] = {"",
-                                      "{}",
-                                      "{\"id\":\"00112233445566778899aabbccddeeff\"",
-                                      "{\"id\":\"00112233445566778899aabbccddeeff\",\"exp\":}",
-                                      "{\"id\":\"00112233445566778899aabbccddeeff\",\"exp\":12",
-                                      "{\"id\":\"00112233445566778899aabbccddeeff\",\"exp\":-1}",
-                                      "{\"id\":\"00112233445566778899aabbccddeeff\",\"exp\":nul}",
-                                      "{\"id\":\"00112233445566778899aabbccddeefg\",\"exp\":1}",
-                                      "{\"id\":\"00112233445566778899aabbccddee\",\"exp\":1}",
-                                      "{\"id\":\"00112233445566778899aabbccddeeff\",\"exp\":1}x",
-                                      "{\"id\":\"00112233445566778899aabbccddeeff\",\"exp\":9223372036854775807}"};
+    static const char *const bad[] = {
+        "",
+        "{}",
+        "{\"id\":\"00112233445566778899aabbccddeeff\"",
+        "{\"id\":\"00112233445566778899aabbccddeeff\",\"exp\":}",
+        "{\"id\":\"00112233445566778899aabbccddeeff\",\"exp\":12",
+        "{\"id\":\"00112233445566778899aabbccddeeff\",\"exp\":-1}",
+        "{\"id\":\"00112233445566778899aabbccddeeff\",\"exp\":nul}",
+        "{\"id\":\"00112233445566778899aabbccddeefg\",\"exp\":1}",
+        "{\"id\":\"00112233445566778899aabbccddee\",\"exp\":1}",
+        "{\"id\":\"00112233445566778899aabbccddeeff\",\"exp\":1}x",
+        "{\"id\":\"00112233445566778899aabbccddeeff\",\"exp\":9223372036854775807}"};
     struct edge_logout_entry entry;
     struct edge_logout_entry back;
     struct hs_buf line;

@@ -293,10 +293,14 @@ static inline bool step_pass(void *ctx, struct http_req *req)
     return false;
 }
 
-static const struct http_handler hello = {.name = "hello", .handle = handle_hello}, echo = {.name = "echo", .handle = handle_echo},
-                                 hold = {.name = "hold", .handle = handle_hold}, big = {.name = "big", .handle = handle_big},
-                                 streamer = {.name = "stream", .handle = handle_stream}, cutter = {.name = "cut", .handle = handle_cut},
-                                 failer = {.name = "fail", .handle = handle_fail}, subber = {.name = "sub", .handle = handle_sub};
+static const struct http_handler hello = {.name = "hello", .handle = handle_hello},
+                                 echo = {.name = "echo", .handle = handle_echo},
+                                 hold = {.name = "hold", .handle = handle_hold},
+                                 big = {.name = "big", .handle = handle_big},
+                                 streamer = {.name = "stream", .handle = handle_stream},
+                                 cutter = {.name = "cut", .handle = handle_cut},
+                                 failer = {.name = "fail", .handle = handle_fail},
+                                 subber = {.name = "sub", .handle = handle_sub};
 static const struct http_step pass = {"pass", step_pass};
 
 static inline struct http_limits test_limits(void)

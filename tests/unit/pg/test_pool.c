@@ -436,6 +436,31 @@ static void test_acquire_timeout(void **state)
 }
 
 /* What a caller that has gone had asked is not sent, unless it is a write. */
+/* libpq would hold all of it. Who shares the pool goes on, and so does the next one. */
+static void test_result_too_long(void **state)
+{
+    static const char huge[] = "SELECT repeat('x', 1000) FROM generate_series(1, 400000)";
+    struct ask asks[4];
+
+    (void)state;
+    world_remake(&w, 2);
+    w.setup.result_max = 1 << 20;
+    world_open(&w);
+    for (unsigned round = 0; round < 2; round++) {
+        ask(&w, &asks[0], PG_REPEATABLE, alice, huge, NULL);
+        ask(&w, &asks[1], PG_SHARED, alice, "SELECT 'a'", NULL);
+        ask(&w, &asks[2], PG_REPEATABLE, alice,
+            "SELECT repeat('x', 1000) FROM generate_series(1, 900)", NULL);
+        ask(&w, &asks[3], 0, alice, huge, NULL);
+        ask_wait(&w, asks, HS_LEN(asks));
+        assert_int_equal(asks[0].err.status, HS_E_BAD_PARAMETER);
+        assert_non_null(strstr(asks[0].err.what, "server.answer.max"));
+        assert_string_equal(asks[1].value, "a");
+        assert_int_equal(asks[2].rows, 900);
+        assert_int_equal(asks[3].err.status, HS_E_OUTCOME_UNKNOWN);
+    }
+}
+
 static void test_unwanted(void **state)
 {
     static const char *const texts[] = {"SELECT 1", "SELECT 2", "SELECT 3", "SELECT 4",
@@ -565,6 +590,7 @@ int main(void)
         TEST(test_slow_does_not_delay),
         TEST(test_limits),
         TEST(test_acquire_timeout),
+        TEST(test_result_too_long),
         TEST(test_unwanted),
         TEST(test_close),
     };

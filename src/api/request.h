@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * api/handler_int.h - a request on its way through src/api.
+ * api/request.h - a request on its way through src/api, and through a dialect above it.
  */
-#ifndef API_HANDLER_INT_H
-#define API_HANDLER_INT_H
+#ifndef API_REQUEST_H
+#define API_REQUEST_H
 
 #include "api/body.h"
 #include "api/cursor.h"
@@ -30,14 +30,15 @@ struct api_worker {
     struct api_costs *costs; /* of anonymous statements (cost.c); NULL before the first */
     struct hs_buf scratch;   /* for statements */
     struct net_loop *loop;
-    size_t streams;               /* under way */
-    size_t stream_turns;          /* FETCHes of streams that hold a turn */
-    struct hs_list streams_ready; /* those that wait for one */
-    const struct api_cache *cache;  /* NULL: nothing is kept */
-    struct cache_shared *shared;    /* with a cache; NULL: nothing is shared with other nodes */
-    struct api_callers *callers;    /* with a cache */
-    struct api_memo *memo;          /* with a cache */
-    struct api_settling *settling;  /* with a cache: answers to writes that wait for the change stream */
+    size_t streams;                /* under way */
+    size_t stream_turns;           /* FETCHes of streams that hold a turn */
+    struct hs_list streams_ready;  /* those that wait for one */
+    const struct api_cache *cache; /* NULL: nothing is kept */
+    struct cache_shared *shared;   /* with a cache; NULL: nothing is shared with other nodes */
+    struct api_callers *callers;   /* with a cache */
+    struct api_memo *memo;         /* with a cache */
+    struct api_settling
+        *settling; /* with a cache: answers to writes that wait for the change stream */
 };
 
 enum { API_REQUEST_MAGIC = 0x41505251, API_WORKER_MAGIC = 0x4150574b };
@@ -50,14 +51,17 @@ struct api_request {
     struct http_req *req;
     struct api_hold *hold;
     struct api_worker *worker;
-    const struct api_table *table; /* of the simple dialect, and where the cache asks for one row by its key */
-    const struct api_keep *keep;   /* what is said of keeping its answer; set for reads */
+    const struct api_table
+        *table; /* of the simple dialect, and where the cache asks for one row by its key */
+    const struct api_keep *keep; /* what is said of keeping its answer; set for reads */
     /* What of the request beside statement and caller decides how the answer looks, for its key; empty: the usual form. */
     struct hs_str form;
-    struct hs_str words; /* of its header, what leads to that form: a memo holds for the same words only */
-    const struct api_named *named;  /* of a named query; NULL = it is none */
-    const struct pg_depend *depend; /* what the statement reads, where it is not made from ask.tree; else NULL */
-    hs_us ttl;                      /* with depend: how long its answer may be kept */
+    struct hs_str
+        words; /* of its header, what leads to that form: a memo holds for the same words only */
+    const struct api_named *named; /* of a named query; NULL = it is none */
+    const struct pg_depend
+        *depend; /* what the statement reads, where it is not made from ask.tree; else NULL */
+    hs_us ttl;   /* with depend: how long its answer may be kept */
     const struct sql_statement *statement;
     const struct api_out_column *columns;
     size_t n_columns;
