@@ -168,7 +168,8 @@ static void write_from(const struct layers *l, size_t layer)
         write_limited(l, here, there, of->embed);
     else
         sql_target(l->w, here, there, of->embed->join, tree->relation);
-    l->w->rows = expect_rows(l, layer);
+    /* Limited rows stand in their order already, which look-ups keep, and the hash of a small table does not. */
+    l->w->rows = is_limited ? -1 : expect_rows(l, layer);
     sql_joins(l->w, there, tree, /* is_flat= */ true, is_cut);
     if (is_limited)
         return;

@@ -49,6 +49,7 @@ static bool fits(const struct rest_call *call, const struct pg_function *f)
 }
 
 /* By pg_type.dat: those that a body can be, whatever its names are. */
+enum { SUGGEST_MAX = 500 }; /* beyond so many functions none is looked for */
 enum { OID_BYTEA = 17, OID_TEXT = 25, OID_JSON = 114, OID_XML = 142, OID_JSONB = 3802 };
 
 static bool takes_body(const struct rest_call *call, const struct pg_function *f)
@@ -121,6 +122,7 @@ static struct hs_str suggest(const struct rest_call *call, struct hs_str name,
     const struct pg_catalog *catalog = call->q->site->catalog;
     struct hs_arena *arena = call->q->r.req->arena;
     struct rest_fuzzy fuzzy;
+    size_t n = 0;
 
     if (n_same) {
         rest_fuzzy_start(&fuzzy, hs_arena_printf(arena, "(%.*s)", HS_FMT(join_names(call))),
@@ -131,11 +133,13 @@ static struct hs_str suggest(const struct rest_call *call, struct hs_str name,
                             : HS_STR_NULL;
     }
     rest_fuzzy_start(&fuzzy, name, REST_FUZZY_CLOSE);
-    for (size_t i = 0; i < catalog->n_functions; i++) {
-        if (hs_str_eq(catalog->functions[i].schema, call->q->schema))
-            rest_fuzzy_offer(&fuzzy, catalog->functions[i].name);
+    for (size_t i = 0; i < catalog->n_functions && n < SUGGEST_MAX; i++) {
+        if (!hs_str_eq(catalog->functions[i].schema, call->q->schema))
+            continue;
+        rest_fuzzy_offer(&fuzzy, catalog->functions[i].name);
+        n++;
     }
-    return fuzzy.best;
+    return n < SUGGEST_MAX ? fuzzy.best : HS_STR_NULL;
 }
 
 static const char *unnamed_type(enum rest_media_kind type)

@@ -40,6 +40,22 @@ static bool has_all_columns(const struct rest_ask *ask)
            (ask->select && ask->select->kind == REST_ITEM_ALL && !ask->select->next);
 }
 
+/*
+ * Only columns under their own names: what else is asked for has no names in our statement, or comes as rows of
+ * its own, and a function that is given the statement's rows would see that.
+ */
+static bool has_plain_columns(const struct rest_ask *ask)
+{
+    for (const struct rest_item *i = ask->select; i; i = i->next) {
+        bool is_column = i->kind == REST_ITEM_FIELD && !i->alias.p && !i->path.n_steps &&
+                         !i->cast.p && !i->aggregate;
+
+        if (!is_column && i->kind != REST_ITEM_ALL)
+            return false;
+    }
+    return true;
+}
+
 bool rest_take_handler(struct rest_request *q, struct rest_media *media)
 {
     struct hs_str name = rest_media_name(media, q->r.req->arena);
@@ -52,7 +68,7 @@ bool rest_take_handler(struct rest_request *q, struct rest_media *media)
         h = find(q, HS_STR("*/*"), /* is_any_row= */ false);
     if (!h && is_whole)
         h = find(q, name, /* is_any_row= */ false);
-    if (!h)
+    if (!h && has_plain_columns(&q->ask))
         h = find(q, name, /* is_any_row= */ true);
     if (!h)
         return false;

@@ -101,11 +101,42 @@ static size_t role_of(const struct rest_request *q)
     return pg_catalog_role(q->site->catalog, q->r.req->identity->role);
 }
 
+static bool is_builtin(const struct pg_catalog *catalog, struct hs_str config)
+{
+    for (size_t i = 0; i < catalog->n_text_configs; i++) {
+        const struct pg_text_config *c = &catalog->text_configs[i];
+
+        if (hs_str_is(c->schema, "pg_catalog") && hs_str_eq(c->name, config))
+            return true;
+    }
+    return false;
+}
+
+/* Is there a text search configuration that only search_path finds? As deep as the grammar lets it be. */
+static bool names_config(const struct pg_catalog *catalog, const struct rest_node *node)
+{
+    for (; node; node = node->next) {
+        if ((node->config.p && !is_builtin(catalog, node->config)) ||
+            names_config(catalog, node->first))
+            return true;
+    }
+    return false;
+}
+
+static bool has_config(const struct rest_request *q)
+{
+    for (const struct rest_scope *s = q->ask.scopes; s; s = s->next) {
+        if (names_config(q->site->catalog, s->where))
+            return true;
+    }
+    return false;
+}
+
 bool rest_wants_prelude(const struct rest_request *q)
 {
     size_t role = role_of(q);
 
-    return q->prefer.timezone.p || q->site->pre_request.p ||
+    return q->prefer.timezone.p || q->site->pre_request.p || has_config(q) ||
            (role < q->site->catalog->n_roles && q->site->role_matters[role]);
 }
 

@@ -10,7 +10,7 @@
 //
 // usage: node tests/e2e/rest/differences.mjs > docs/reference/postgrest-differences.md
 
-import { CHANGES } from './changes.mjs';
+import { CHANGES, NOT_FOLLOWED } from './changes.mjs';
 import { BASE } from '../harness/rest.mjs';
 import { errorOf } from './differential.mjs';
 import { canonical } from './json.mjs';
@@ -155,6 +155,9 @@ tests read the same table (\`tests/e2e/rest/differences.mjs\`), and fail when so
 
 ## hasten's own
 ${own.join('\n')}
+
+## Not followed
+${NOT_FOLLOWED.map((what) => `- ${what}.`).join('\n')}
 
 ## Newer than 12.0.2
 What PostgREST has changed since for its clients, and hasten follows; the number is that of the change in its change log.
