@@ -297,8 +297,9 @@ static hs_status start(struct rest_call *call, struct hs_err *reterr)
     const struct http_req *req = q->r.req;
     struct hs_str range = req->method == HTTP_GET ? http_req_header(req, HS_STR("range"))
                                                   : HS_STR_NULL;
-    hs_status status = rest_range_read(q->ask.scopes, range, q->site->rules.max_rows, &q->range,
-                                       reterr);
+    hs_status status = rest_range_read(q->ask.scopes, range,
+                                       rest_rows_most(q->site->rules.max_rows, req->identity),
+                                       &q->range, reterr);
 
     call->writes = call->is_post && call->function->volatility == 'v';
     if (!status)

@@ -52,18 +52,8 @@ struct rest_plan_setup {
     bool has_aggregates;
     bool only_aliases; /* an embed that has an alias is called by it alone */
     struct hs_arena *arena;
-    /*
-     * What an error says more, and what is to be said to a caller who succeeded. Zeroed by the caller.
-     * NULL: of no interest.
-     */
-    struct rest_more *more;
-    struct rest_legacy *legacy;
-};
-
-/* An embed was called by its target although it has an alias; p == NULL: none was. */
-struct rest_legacy {
-    struct hs_str target;
-    struct hs_str alias;
+    struct rest_more
+        *more; /* what an error says more; zeroed by the caller; NULL: of no interest */
 };
 
 /*

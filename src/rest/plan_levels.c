@@ -103,12 +103,6 @@ static hs_status fail_by_target(const struct rest_level *level, struct hs_err *r
     return HS_E_PGRST108;
 }
 
-static void note_legacy(const struct rest_planner *p, const struct rest_level *level)
-{
-    if (p->setup->legacy)
-        *p->setup->legacy = (struct rest_legacy){level->item->target, level->item->alias};
-}
-
 /* By alias; by target, too, unless that is switched off. */
 static hs_status step(const struct rest_planner *p, const struct rest_level *level,
                       struct hs_str name, struct rest_level **ret_level, struct hs_err *reterr)
@@ -121,7 +115,6 @@ static hs_status step(const struct rest_planner *p, const struct rest_level *lev
         return rest_plan_not_embedded(name, reterr);
     if (p->setup->only_aliases)
         return fail_by_target(*ret_level, reterr);
-    note_legacy(p, *ret_level);
     return HS_OK;
 }
 

@@ -6,6 +6,7 @@
  * alias; of an aggregate its own name; of a way into JSON its last key. Where a name stands twice, both stay.
  */
 #include "rest/plan_int.h"
+#include "rest/range.h"
 
 #include "core/json.h"
 
@@ -338,20 +339,12 @@ hs_status rest_plan_check_aggregates(struct rest_planner *p, struct rest_level *
     return status ? status : check_spread(level, reterr);
 }
 
-/* 0 = none. */
-static uint64_t rows_bound(const struct rest_plan_setup *setup)
-{
-    uint64_t of_caller = setup->who ? setup->who->rows_max : 0;
-
-    if (!setup->max_rows || !of_caller)
-        return setup->max_rows + of_caller;
-    return setup->max_rows < of_caller ? setup->max_rows : of_caller;
-}
-
 void rest_plan_limit(struct rest_planner *p, struct rest_level *level)
 {
     struct tree_select *select = level->select;
-    uint64_t bound = !level->embed || level->embed->is_many ? rows_bound(p->setup) : 0;
+    uint64_t bound = !level->embed || level->embed->is_many
+                         ? rest_rows_most(p->setup->max_rows, p->setup->who)
+                         : 0;
 
     if (p->setup->use == REST_PLAN_WRITE)
         return;

@@ -11,7 +11,18 @@
 #define REST_RANGE_H
 
 #include "core/err.h"
+#include "core/identity.h"
 #include "rest/ask.h"
+
+/* How many rows one answer may have, by the operator's word and by the caller's own bound; 0 = no bound. */
+static inline uint64_t rest_rows_most(uint64_t max_rows, const struct hs_identity *who)
+{
+    uint64_t of_caller = who ? who->rows_max : 0;
+
+    if (!max_rows || !of_caller)
+        return max_rows + of_caller;
+    return max_rows < of_caller ? max_rows : of_caller;
+}
 
 struct rest_range {
     uint64_t offset;

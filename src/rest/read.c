@@ -278,7 +278,9 @@ static hs_status start_tree(struct rest_request *q, struct hs_err *reterr)
     if (!status)
         status = rest_ask_read(REST_FOR_ROWS, req->query, req->arena, &q->ask, reterr);
     if (!status)
-        status = rest_range_read(q->ask.scopes, range, q->site->rules.max_rows, &q->range, reterr);
+        status = rest_range_read(q->ask.scopes, range,
+                                 rest_rows_most(q->site->rules.max_rows, req->identity), &q->range,
+                                 reterr);
     if (!status)
         status = make_tree(q, reterr);
     if (!status)

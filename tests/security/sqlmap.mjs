@@ -21,6 +21,7 @@ import { ROOT, dataRoot, spawnServer, tempDir, waitUntil } from '../e2e/harness/
 const run = promisify(execFile);
 const APP = path.join(ROOT, 'examples/clients-plus');
 const COMPANY = 7;
+const REST = '/rest/v1';
 const AT_ONCE = 2;
 const OUTPUT_MAX = 64 << 20;
 
@@ -55,6 +56,10 @@ function targets(client) {
         list('like', 'lastName[ilike]=p%25*&limit=2'),
         list('null', 'notes[null]=true*&limit=2'),
         list('search', 'search=anna*&limit=2'),
+        list('rank', 'search=anna&sort=-_rank*&limit=2'),
+        list('highlight', 'search=anna&highlight=notes*&limit=2'),
+        list('search language', 'search=anna&searchLang=simple*&limit=2'),
+        list('highlighted words', 'search=anna*&highlight=notes,lastName&sort=-_rank&limit=2'),
         list('sort', 'sort=-createdAt*&limit=2'),
         list('order', 'order=desc*&limit=2'),
         list('fields', 'fields=id,firstName*&limit=2'),
@@ -85,8 +90,71 @@ function targets(client) {
         write('batch path', 'POST', '/batch', [{ path: '/api/v1/clients?status=ACTIVE*&limit=1' }]),
         write('batch body', 'POST', '/batch',
             [{ method: 'PATCH', path: `/api/v1/clients/${client}?return=minimal`, body: { notes: 'n*' } }]),
+        write('batch transaction', 'POST', '/batch', { transaction: true, requests: [{ method: 'PATCH', path: `/api/v1/clients/${client}?return=minimal`, body: { notes: 'n*' } }] }),
+        write('batch transaction path', 'POST', '/batch', { transaction: true, requests: [{ path: '/api/v1/clients?status=ACTIVE*&limit=1' }] }),
+        { name: 'query text', path: '/q/search-clients?q=anna*&limit=1' },
+        { name: 'query number', path: '/q/search-clients?q=anna&limit=1*' },
+        { name: 'query date', path: '/q/dashboard-metrics?day=2026-06-30*' },
+        { name: 'query name', path: '/q/dashboard-metrics*?day=2026-06-30' },
+        ...restTargets(client),
     ];
 }
+
+/** The same of PostgREST's dialect: every place of its grammar, and of its headers that say something about SQL. */
+function restTargets(client) {
+    const read = (name, query, headers = []) => ({ name: `rest ${name}`, base: REST, path: `/clients?${query}`, headers });
+    const write = (name, method, query, body, prefer = 'return=representation', type = JSON_TYPE) => ({
+        name: `rest ${name}`, base: REST, method, path: `/clients?${query}`, headers: [type, `Prefer: ${prefer}`],
+        data: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+    const row = { company_id: COMPANY, first_name: 'a', last_name: 'b' };
+    return [
+        read('filter', 'status=eq.ACTIVE*&limit=2&select=id'),
+        read('filter of number', 'id=gte.11*&limit=2&select=id'),
+        read('operator', 'created_at=gte*.2021-01-01&limit=2&select=id'),
+        read('column', 'status*=eq.ACTIVE&limit=2&select=id'),
+        read('in', 'id=in.(11,18*)&limit=2&select=id'),
+        read('any', 'last_name=ilike(any*).{p%25,s%25}&limit=2&select=id'),
+        read('full text', 'search=wfts(simple*).anna&limit=2&select=id'),
+        read('full text words', 'search=wfts(simple).anna*&limit=2&select=id'),
+        read('regular expression', 'last_name=match.^P*&limit=2&select=id'),
+        read('tree', 'or=(status.eq.ACTIVE*,id.lt.20)&limit=2&select=id'),
+        read('select', 'select=id,first_name*&limit=2'),
+        read('alias', 'select=id,given*:first_name&limit=2'),
+        read('cast', 'select=id::text*&limit=2'),
+        read('embed', 'select=id,companies*(name)&limit=2'),
+        read('hint', 'select=id,companies!clients_company_id_fkey*(name)&limit=2'),
+        read('filter of an embed', 'select=id,companies(name)&companies.name=neq.x*&limit=2'),
+        read('json path', 'select=id,companies(settings->>reminderHours*)&limit=2'),
+        read('order', 'order=created_at.desc*&limit=2&select=id'),
+        read('limit', 'limit=2*&select=id'),
+        read('offset', 'offset=1*&limit=2&select=id'),
+        read('Range', 'select=id', ['Range: 0-1*']),
+        read('Prefer', 'select=id&limit=2', ['Prefer: count=exact*']),
+        read('timezone', 'select=id&limit=2', ['Prefer: timezone=Europe/Berlin*']),
+        read('Accept-Profile', 'select=id&limit=2', ['Accept-Profile: api*']),
+        { name: 'rest table', base: REST, path: '/clients*?limit=2&select=id' },
+        write('insert', 'POST', 'select=company_id', { ...row, notes: 'n*' }),
+        write('insert many', 'POST', 'select=company_id', [{ ...row, last_name: 'b*' }]),
+        write('insert member', 'POST', 'select=company_id', { ...row, 'notes*': 'n' }),
+        write('columns', 'POST', 'select=company_id&columns=company_id,first_name,last_name*', [row]),
+        write('on_conflict', 'POST', 'select=id&on_conflict=id*', { ...row, id: client }, 'return=representation,resolution=merge-duplicates'),
+        write('csv', 'POST', 'select=company_id', `company_id,first_name,last_name\n${COMPANY},a,b*\n`, 'return=representation', 'Content-Type: text/csv'),
+        write('form', 'POST', 'select=company_id', `company_id=${COMPANY}&first_name=a&last_name=b*`, 'return=representation', 'Content-Type: application/x-www-form-urlencoded'),
+        write('patch', 'PATCH', `id=eq.${client}&select=id`, { notes: 'n*' }),
+        write('patch filter', 'PATCH', `id=eq.${client}*&select=id`, { notes: 'n' }),
+        write('delete', 'DELETE', 'id=eq.99999999*&select=id', ''),
+        { name: 'rest call argument', base: REST, path: '/rpc/find_clients?word=anna*&most=2' },
+        { name: 'rest call number', base: REST, path: '/rpc/find_clients?word=anna&most=2*' },
+        { name: 'rest call filter', base: REST, path: '/rpc/find_clients?word=anna&most=2&status=eq.ACTIVE*&select=id' },
+        { name: 'rest call name', base: REST, path: '/rpc/find_clients*?word=anna&most=2' },
+        { name: 'rest call body', base: REST, method: 'POST', path: '/rpc/find_clients', headers: [JSON_TYPE], data: JSON.stringify({ word: 'anna*', most: 2 }) },
+    ];
+}
+
+// A function to call: the example application has none.
+const FUNCTION = `CREATE FUNCTION api.find_clients(word text, most integer) RETURNS SETOF api.clients LANGUAGE sql STABLE
+    AS 'SELECT * FROM api.clients c WHERE c.last_name ILIKE word LIMIT most'; NOTIFY pgrst, 'reload schema'`;
 
 /** {url, data}: the demo, over a folder that goes away with this process. */
 async function startDemo() {
@@ -102,7 +170,10 @@ async function startDemo() {
     await waitUntil(() => /what is served here/.test(said()) || child.exitCode !== null,
         { timeout: 120_000, what: 'the demo to be up' });
     assert.equal(child.exitCode, null, said());
-    return { url: /http:\/\/127\.0\.0\.1:\d+/.exec(said())[0], data, child };
+    const url = /http:\/\/127\.0\.0\.1:\d+/.exec(said())[0];
+    await run(hastenBin(), ['psql', '--app', APP, '--data', data, '--', '-c', FUNCTION]);
+    await waitUntil(async () => (await fetch(`${url}${REST}/rpc/find_clients?word=x&most=1`)).ok, { what: 'the function to be known' });
+    return { url, data, child };
 }
 
 /** What must be found: a path pasted into a statement, with PostgreSQL's error for an answer. */
@@ -152,7 +223,7 @@ async function check(demo, token, target) {
     const began = performance.now();
     const headers = target.headers ?? [];
     if (!headers.some((header) => /^Authorization:/.test(header))) headers.unshift(`Authorization: Bearer ${token}`);
-    const url = `${demo.url}/api/v1${target.path}`;
+    const url = `${demo.url}${target.base ?? '/api/v1'}${target.path}`;
     await checkMark(url, { ...target, headers });
     const said = await sqlmap(url, { ...target, headers });
     const wrong = fault(said);

@@ -296,17 +296,12 @@ static void test_legacy_names(void **state)
 {
     struct hs_arena arena;
     struct rest_plan_setup setup;
-    struct rest_legacy legacy = {0};
 
     (void)state;
     hs_arena_init(&arena, 1 << 20);
     setup = setup_of("clients", &arena);
-    setup.legacy = &legacy;
     expect(&setup, "select=p:projects(id)&p.limit=1", "clients{p*:projects{id}[limit 1]}");
-    assert_null(legacy.target.p);
     expect(&setup, "select=p:projects(id)&projects.limit=1", "clients{p*:projects{id}[limit 1]}");
-    assert_str(legacy.target, HS_STR("projects"));
-    assert_str(legacy.alias, HS_STR("p"));
     hs_arena_fini(&arena);
 }
 
