@@ -17,8 +17,11 @@
 #include "net/ssl_pending.h"
 #include "pg/pool_int.h"
 
-/* Of results that take long to come; the least that libpq reads at once; and a stream's page may be this much longer. */
-enum { BUSY_TURNS = 4, READ_LEAST = 8192, PAGE_FACTOR = 4 };
+/*
+ * Of results that take long to come; the least that libpq reads at once; and how much longer those may be whose end
+ * would cost more than an answer: a stream's page, and a write, of which nobody would know whether it was done.
+ */
+enum { BUSY_TURNS = 4, READ_LEAST = 8192, LENIENCE = 4 };
 
 static void advance(struct pg_conn *conn);
 static void resolve_next(struct pg_conn *conn);
@@ -171,7 +174,8 @@ static bool is_too_long(struct pg_conn *conn, size_t before)
     if (before > after && before - after > taken)
         taken = before - after;
     conn->coming += taken;
-    return taken && conn->coming / (conn->loan ? PAGE_FACTOR : 1) > conn->pool->setup.result_max;
+    return taken && conn->coming / (pg_pipeline_is_read_coming(conn) ? 1 : LENIENCE) >
+                        conn->pool->setup.result_max;
 }
 
 static bool refuse_result(struct pg_conn *conn)

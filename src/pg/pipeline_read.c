@@ -366,11 +366,19 @@ bool pg_pipeline_read(struct pg_conn *conn, hs_us now, struct hs_err *ret_err)
     return true;
 }
 
+bool pg_pipeline_is_read_coming(const struct pg_conn *conn)
+{
+    const struct pg_slot *slot = &conn->slot[conn->head & (conn->slots - 1)];
+
+    return pg_pipeline_in_flight(conn) && !conn->loan && slot->query &&
+           !pg_query_is_write(slot->query);
+}
+
 void pg_pipeline_refuse(struct pg_conn *conn, const struct hs_err *err)
 {
-    struct pg_query *query = pg_pipeline_in_flight(conn) ? head_of(conn)->query : NULL;
+    struct pg_query *query = head_of(conn)->query;
 
-    if (!query || conn->loan || pg_query_is_write(query))
+    if (!pg_pipeline_is_read_coming(conn))
         return;
     pg_pool_finish(conn->pool, query, NULL, err, hs_now_us());
     detach(conn, query);

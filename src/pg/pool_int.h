@@ -198,6 +198,8 @@ bool pg_pipeline_undo(struct pg_conn *conn);
  * is for pg_conn_lost() then.
  */
 void pg_pipeline_refuse(struct pg_conn *conn, const struct hs_err *err);
+/* Is what comes next the answer to a read, outside of a loan? */
+bool pg_pipeline_is_read_coming(const struct pg_conn *conn);
 /* A loan's first step; idle_max = idle_in_transaction_session_timeout, 0 = the session's. */
 bool pg_pipeline_begin(struct pg_conn *conn, bool is_read_only, hs_us idle_max);
 /* A statement of a loan. False = lost. */
