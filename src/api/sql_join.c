@@ -170,7 +170,7 @@ static bool is_small(const struct sql_writer *w, const struct tree_embed *e)
 {
     const struct pg_relation *relation = e->select->relation;
 
-    return relation->relkind == 'r' && !e->join->via && !e->join->function &&
+    return relation->relkind == 'r' && !e->join->via && !e->join->function && !e->join->is_array &&
            relation->rows_estimate >= 0 && relation->rows_estimate <= SMALL_MAX &&
            relation->rows_estimate <= w->rows * LOOKUP_COST;
 }
@@ -186,9 +186,41 @@ static void write_exports(struct sql_writer *w, struct sql_source there,
     hs_buf_add_lit(w->out, " FROM ");
 }
 
+/* " ON ...", so that only a hash serves: see write_small(). */
+static void write_small_match(struct sql_writer *w, struct sql_source here, struct sql_source there,
+                              const struct tree_join *join)
+{
+    for (size_t i = 0; i < join->n; i++) {
+        hs_buf_add(w->out, i ? HS_STR(" AND ") : HS_STR(" ON "));
+        sql_column(w, there, join->there[i]);
+        hs_buf_add_lit(w->out, " = coalesce(");
+        sql_column(w, here, join->here[i]);
+        hs_buf_add_lit(w->out, ", ");
+        sql_column(w, here, join->here[i]);
+        hs_buf_add_char(w->out, ')');
+    }
+    hs_buf_add_lit(w->out, " AND (");
+    write_pairs(w, there, join->there, here, join->here, 1);
+    hs_buf_add_lit(w->out, " OR pg_catalog.to_tsvector('pg_catalog.simple', ");
+    sql_column(w, there, join->there[0]);
+    hs_buf_add_lit(w->out, "::pg_catalog.text) IS NULL)");
+}
+
 /*
- * A table of which many of the rows here want a row. OFFSET keeps the planner from look-ups, which it thinks cheaper
- * since it takes the columns of a key for independent, and so the rows here for few.
+ * A table of which many of the rows here want a row: hashed once. Left alone the planner, which takes the columns of a
+ * key for independent and so expects one row here where there are hundreds, does otherwise, and is kept from it so:
+ *
+ *     LEFT JOIN (SELECT ... OFFSET 0) t2               no look-ups
+ *       ON t2."id" = coalesce(t1."x_id", t1."x_id")    no constant for x_id, of a filter or policy, in the key's place,
+ *                                                      which would leave nothing to hash by
+ *      AND (t2."id" = t1."x_id" OR to_tsvector(...))   no reading of the whole table for each row
+ *
+ * The last is true wherever the first is. Its second half is never run, but counts (a function of cost 100) for each
+ * pair of rows that is compared, which in a hash are few.
+ *
+ * Measured with PostgreSQL 15, generic plans, 922 rows here and 729 in the table: with a filter on the table 0.5 ms
+ * instead of 64; three such tables under policies (683 rows) 3.4 instead of 14; where it was hashed without this too,
+ * 0.94 ms of CPU instead of 0.89, sending included. Look-ups take 1.54.
  */
 static bool write_small(struct sql_writer *w, struct sql_source here, struct tree_embed *e,
                         bool is_flat)
@@ -205,7 +237,8 @@ static bool write_small(struct sql_writer *w, struct sql_source here, struct tre
     sql_table(w, e->select->relation, there.alias);
     hs_buf_add_lit(w->out, " OFFSET 0) t");
     hs_buf_add_u64(w->out, there.alias);
-    (void)sql_related(w, here, there, e, /* is_joined= */ false, is_flat, HS_STR(" ON "));
+    write_small_match(w, here, there, e->join);
+    (void)sql_choice(w, there, e->select, /* is_joined= */ false, HS_STR(" AND "));
     sql_joins(w, there, e->select, is_flat, /* is_cut= */ true);
     return true;
 }

@@ -48,8 +48,9 @@ static const char *const bounds_text[HS_BUCKETS] = {
     X(406)                                                                                     \
     X(408)                                                                                     \
     X(409)                                                                                     \
-    X(412) X(413) X(414) X(415) X(416) X(417) X(422) X(429) X(431) X(500) X(501) X(502) X(503) \
-        X(504) X(505)
+    X(412)                                                                                     \
+    X(413) X(414) X(415) X(416) X(417) X(422) X(429) X(431) X(500) X(501) X(502) X(503) X(504) \
+        X(505)
 
 enum {
 #define CODE_INDEX(code) INDEX_##code,

@@ -215,7 +215,7 @@ export class Writers {
         await within(120_000, this.all, 'the answer to each write with a key');
         // Statements whose client is gone may still be on their way to COMMIT.
         await waitUntil(async () => Number(await this.pg.value(
-            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'authenticator' AND state <> 'idle'")) === 0,
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'authenticator' AND state <> 'idle' AND backend_type = 'client backend'")) === 0,
         { timeout: 60_000, what: 'the last transactions' });
         const traces = await this.#traces();
         for (const write of this.writes) this.#compare(write, traces[write.n]);
