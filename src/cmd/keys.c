@@ -208,6 +208,11 @@ hs_status serve_keys_prepare(struct serve *s, const struct conf *conf, const str
     status = read_doc(s, conf, &doc, reterr);
     if (status == HS_E_MEMORY || status == HS_E_SHUTDOWN)
         return status;
+    if (!status && !doc->n_keys) {
+        doc_unref(doc);
+        status = hs_fail(reterr, HS_E_CONFIG, "the JWK set cannot be used");
+        hs_err_why(reterr, "No key in it is one that tokens could be checked with.");
+    }
     if (status) {
         /* Nobody could come in with a token: that is no configuration to change to. */
         if (reterr)

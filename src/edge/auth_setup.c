@@ -123,6 +123,7 @@ static hs_status add_text_secret(struct edge_auth *auth, const struct edge_auth_
 static hs_status add_secret(struct edge_auth *auth, const struct edge_auth_setup *setup,
                             struct hs_err *reterr)
 {
+    size_t before;
     hs_status status;
 
     if (hs_str_starts(hs_str_trim(setup->secret), HS_STR("-----BEGIN"))) {
@@ -133,8 +134,11 @@ static hs_status add_secret(struct edge_auth *auth, const struct edge_auth_setup
     }
     if (!edge_keys_is_jwk(setup->secret))
         return add_text_secret(auth, setup, reterr);
+    before = auth->keys->n;
     status = edge_keys_add_jwks(auth->keys, setup->secret, auth->rsa_alg, /* with_secrets= */ true,
                                 reterr);
+    if (!status && auth->keys->n == before)
+        status = hs_fail(reterr, HS_E_CONFIG, "auth.jwt.secret is a set of no keys");
     if (status == HS_E_CONFIG)
         hs_err_hint(reterr, "auth.jwt.secret begins with {, so it is read as a JWK or as a set of "
                             "them: {\"keys\":[{\"kty\":...},...]} (RFC 7517).");

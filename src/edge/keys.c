@@ -224,7 +224,7 @@ hs_status edge_keys_add_jwks(struct edge_keys *keys, struct hs_str text, enum ne
     if (!list)
         return add_alone(keys, json, rsa_alg, with_secrets, reterr);
     /* Emptied on purpose: whoever had a key in it comes in no more. */
-    if (!json_array_size(list) && !with_secrets)
+    if (!json_array_size(list))
         return HS_OK;
     for (size_t i = 0; i < json_array_size(list); i++) {
         status = add_jwk(keys, json_array_get(list, i), rsa_alg, with_secrets, reterr);

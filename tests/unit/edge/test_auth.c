@@ -306,7 +306,7 @@ static void test_sets_of_keys(void **state)
     assert_int_equal(ask(auth, bearer_kid("9"), &id), HS_E_BAD_TOKEN);
     assert_int_equal(missed, 1);
     /* What cannot be used changes nothing. */
-    assert_int_equal(edge_auth_set_jwks(auth, HS_STR("{\"keys\":[]}"), &err), HS_E_CONFIG);
+    assert_int_equal(edge_auth_set_jwks(auth, HS_STR("{\"keys\":[{}]}"), &err), HS_E_CONFIG);
     assert_int_equal(ask(auth, bearer_kid("1"), &id), HS_OK);
     hs_identity_unref(id);
     /* A key that is gone is gone, also where its token was remembered. */
@@ -314,6 +314,9 @@ static void test_sets_of_keys(void **state)
     assert_int_equal(ask(auth, bearer_kid("1"), &id), HS_E_BAD_TOKEN);
     assert_int_equal(edge_fault_of(&err), EDGE_FAULT_KEY);
     assert_int_equal(missed, 2);
+    /* Emptied on purpose. */
+    assert_int_equal(edge_auth_set_jwks(auth, HS_STR("{\"keys\":[]}"), &err), HS_OK);
+    assert_int_equal(ask(auth, bearer_kid("1"), &id), HS_E_BAD_TOKEN);
     edge_auth_free(auth);
 }
 
